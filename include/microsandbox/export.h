@@ -1,0 +1,4 @@
+// MSB_API marks what libmicrosandbox.so exports; everything else stays hidden.
+#pragma once
+
+#define MSB_API __attribute__((visibility("default")))
