@@ -1,0 +1,90 @@
+// SandboxConfig: everything that can be said about a sandbox before it starts.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <microsandbox/exec.h>
+
+namespace msb {
+
+enum class PullPolicy { always, if_missing, never };
+enum class MachineChoice { automatic, kvm, portable };
+enum class DiskFormat { raw, qcow2 };
+
+// Where the root file system comes from.
+struct ImageSource {
+  enum class Kind { oci, directory, disk };
+  Kind kind = Kind::oci;
+  std::string reference;                 // oci: "python:3.12"; else a host path
+  std::optional<DiskFormat> format;      // disk: by extension when absent; contents are never sniffed
+  std::string fstype;                    // disk: empty = the guest tries those it knows
+
+  // "./x", "../x", "/x", "~/x" and "." are paths: a directory, or a disk image by its extension
+  // (.raw .img .qcow2). Everything else is an OCI reference. "PATH:format=raw,fstype=ext4" is a disk.
+  MSB_API static Result<ImageSource> parse(std::string_view text);
+};
+
+// The writable layer over an OCI or directory image.
+struct RootDisk {
+  enum class Kind { managed, tmpfs };
+  Kind kind = Kind::managed;
+  uint32_t size_mib = 4096;  // managed: sparse ext4; tmpfs: 0 = half of the memory
+  // "8G", "tmpfs", "tmpfs:512M".
+  MSB_API static Result<RootDisk> parse(std::string_view text);
+};
+
+struct RegistryAuth {
+  std::string username;
+  std::string password;
+};
+
+// How to reach registries, for one call; $MSB_HOME/config.json has the standing settings.
+struct RegistryOptions {
+  std::optional<RegistryAuth> auth;
+  bool insecure = false;                    // plain HTTP and unverified TLS for this pull's registry
+  std::vector<std::string> ca_cert_files;   // PEM files trusted in addition
+};
+
+struct SandboxConfig {
+  std::string name;                       // 1-128 of [A-Za-z0-9._-], first alphanumeric; empty = generated
+  ImageSource image;
+  uint32_t cpus = 1;                      // 1..32
+  uint32_t memory_mib = 512;
+  std::vector<std::pair<std::string, std::string>> env;
+  std::string workdir;                    // empty = the image's
+  std::string user;                       // empty = the image's, else root
+  std::optional<std::vector<std::string>> entrypoint;  // absent = the image's; empty = none
+  std::optional<std::vector<std::string>> cmd;         // absent = the image's
+  std::string hostname;                   // empty = the name
+  std::string shell = "/bin/sh";
+  std::map<std::string, std::string> labels;
+  std::vector<ResourceLimit> rlimits;
+  RootDisk root_disk;
+  PullPolicy pull_policy = PullPolicy::if_missing;
+  RegistryOptions registry;
+  MachineChoice machine = MachineChoice::automatic;
+  std::optional<std::chrono::milliseconds> max_duration;
+  std::optional<std::chrono::milliseconds> idle_timeout;
+  bool ephemeral = false;                 // removed when it stops
+  bool detached = false;                  // outlives the process that created it
+  // Replaces a sandbox of that name: TERM, this grace, then KILL (0 = KILL at once). Absent = an existing
+  // name is ErrorKind::sandbox_already_exists.
+  std::optional<std::chrono::milliseconds> replace_grace;
+  // Runs this (entrypoint + cmd resolution applied by the caller) as soon as the guest is up, inside the
+  // sandbox process, so that it outlives the creator. The sandbox stops when it exits.
+  std::optional<std::vector<std::string>> startup_command;
+};
+
+// Checks everything that can be checked without touching the disk or the network.
+MSB_API Result<> validate(const SandboxConfig& config);
+MSB_API Result<> validate_sandbox_name(std::string_view name);
+MSB_API std::string generate_sandbox_name();  // "msb-" and 8 hex digits
+
+}  // namespace msb
