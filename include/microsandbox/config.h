@@ -80,6 +80,9 @@ struct SandboxConfig {
   // Runs this (entrypoint + cmd resolution applied by the caller) as soon as the guest is up, inside the
   // sandbox process, so that it outlives the creator. The sandbox stops when it exits.
   std::optional<std::vector<std::string>> startup_command;
+  // The sandbox lives on when the startup command exits with 0 (an image's default command may be a shell
+  // or interpreter that ends at once without input); any other exit still stops it.
+  bool keep_after_startup_success = false;
 };
 
 // Checks everything that can be checked without touching the disk or the network.

@@ -21,6 +21,7 @@ inline constexpr int kParentWatchFd = 6;   // pipe: end of file = the parent die
 
 struct StartupCommand {
   std::vector<std::string> argv;
+  bool keep_after_success = false;  // the sandbox lives on when it exits with 0
 };
 
 struct LaunchConfig {
