@@ -235,6 +235,12 @@ struct ExecSignal {
   static void fields(auto& self, auto&& field) { field("signal", self.signal); }
 };
 
+// H>G: the session outlives its client; output from now on is discarded and stdin is at its end.
+struct ExecDetach {
+  static constexpr std::string_view kType = "core.exec.detach";
+  static void fields(auto&, auto&&) {}
+};
+
 // G>H, terminal: after the last output. code is the exit code, or 128 + signal.
 struct ExecExited {
   static constexpr std::string_view kType = "core.exec.exited";
