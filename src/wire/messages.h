@@ -241,14 +241,6 @@ struct ExecDetach {
   static void fields(auto&, auto&&) {}
 };
 
-// H>G: the session outlives its client (detach keys of an interactive session). The agent forgets the id at once
-// and sends nothing more for it: the process runs on, its output is read and dropped, its stdin stays open and
-// silent, and core.relay.client.disconnected no longer reaches it. Core.shutdown ends it as any other process.
-struct ExecDetach {
-  static constexpr std::string_view kType = "core.exec.detach";
-  static void fields(auto&, auto&&) {}
-};
-
 // G>H, terminal: after the last output. code is the exit code, or 128 + signal.
 struct ExecExited {
   static constexpr std::string_view kType = "core.exec.exited";
