@@ -13,11 +13,11 @@
 namespace msb::state {
 
 // Descriptors the VMM process inherits, by number.
-inline constexpr int kLaunchConfigFd = 3;  // sealed memfd with the JSON
-inline constexpr int kStartupFd = 4;       // pipe: the VMM writes one StartupReport line, then closes it
-inline constexpr int kLifecycleLockFd = 5; // flock on Home::lifecycle_lock(name), held for the VMM's life
-inline constexpr int kParentWatchFd = 6;   // pipe: end of file = the parent died, shut down; byte 1 = detached.
-                                           // Absent (closed) when the sandbox starts detached.
+inline constexpr int kLaunchConfigFd = 3;   // sealed memfd with the JSON
+inline constexpr int kStartupFd = 4;        // pipe: the VMM writes one StartupReport line, then closes it
+inline constexpr int kLifecycleLockFd = 5;  // flock on Home::lifecycle_lock(name), held for the VMM's life
+inline constexpr int kParentWatchFd = 6;    // pipe: end of file = the parent died, shut down; byte 1 = detached.
+                                            // Absent (closed) when the sandbox starts detached.
 
 struct StartupCommand {
   std::vector<std::string> argv;
@@ -27,16 +27,16 @@ struct StartupCommand {
 struct LaunchConfig {
   std::string name;
   std::string id;
-  std::string home;                    // $MSB_HOME, absolute
+  std::string home;  // $MSB_HOME, absolute
   MachineSpec machine;
-  std::string machine_choice;          // "auto", "kvm", "portable"
+  std::string machine_choice;  // "auto", "kvm", "portable"
   // Body of the core.bootstrap message, already encoded: the VMM passes it on and adds the clock.
   std::vector<uint8_t> bootstrap;
   std::optional<StartupCommand> startup;
   bool attached = false;
   bool ephemeral = false;
-  uint64_t max_duration_ms = 0;        // 0 = none
-  uint64_t idle_timeout_ms = 0;        // 0 = none
+  uint64_t max_duration_ms = 0;  // 0 = none
+  uint64_t idle_timeout_ms = 0;  // 0 = none
   uint64_t boot_deadline_ms = 180'000;
 
   std::string to_json() const;
@@ -47,10 +47,10 @@ struct LaunchConfig {
 struct StartupReport {
   bool ready = false;
   // ready:
-  std::string machine;     // "portable"
-  std::string isolation;   // "process"
+  std::string machine;    // "portable"
+  std::string isolation;  // "process"
   // failed:
-  std::string stage;       // BootFailure::stage
+  std::string stage;  // BootFailure::stage
   std::string message;
   std::string hint;
   int errnum = 0;
