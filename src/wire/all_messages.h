@@ -1,0 +1,17 @@
+// The list of every message, for code that must treat them all alike (tests, fuzzing, tracing).
+#pragma once
+
+#include "wire/messages.h"
+
+namespace msb::wire {
+
+// Calls visit.template operator()<T>() for each message type T.
+template <class Visitor>
+void for_each_message(Visitor&& visit) {
+  auto each = [&]<class... Ts>() { (visit.template operator()<Ts>(), ...); };
+  each.template operator()<Bootstrap, Ready, BootFailed, Shutdown, ClockSync, ClientDisconnected, ExecRequest,
+                           ExecStarted, ExecStdin, ExecStdinError, ExecStdout, ExecStderr, ExecCredit, ExecResize,
+                           ExecSignal, ExecDetach, ExecExited, ExecFailed, Ping, Pong, Touch, Touched, ProtocolError>();
+}
+
+}  // namespace msb::wire
