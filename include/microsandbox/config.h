@@ -77,8 +77,9 @@ struct SandboxConfig {
   // Replaces a sandbox of that name: TERM, this grace, then KILL (0 = KILL at once). Absent = an existing
   // name is ErrorKind::sandbox_already_exists.
   std::optional<std::chrono::milliseconds> replace_grace;
-  // Runs this (entrypoint + cmd resolution applied by the caller) as soon as the guest is up, inside the
-  // sandbox process, so that it outlives the creator. The sandbox stops when it exits.
+  // Runs a command as soon as the guest is up, inside the sandbox process, so that it outlives the creator; the
+  // sandbox stops when it exits. The words replace the image's CMD and follow its entrypoint; empty words mean
+  // the image's own command (nothing, when it has none).
   std::optional<std::vector<std::string>> startup_command;
   // The sandbox lives on when the startup command exits with 0 (an image's default command may be a shell
   // or interpreter that ends at once without input); any other exit still stops it.
