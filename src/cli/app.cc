@@ -1,0 +1,119 @@
+#include "cli/app.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <microsandbox/sandbox.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+
+namespace msb::cli {
+namespace {
+
+void append_options(const CLI::App& app, const std::string& indent, std::string& text) {
+  for (const auto* option : app.get_options()) {
+    if (option->get_group().empty() || option->get_name() == "--help") continue;
+    text += indent + option->get_name(false, true);
+    if (!option->get_description().empty()) text += "  " + option->get_description();
+    text += "\n";
+  }
+}
+
+void append_tree(const CLI::App& app, const std::string& indent, std::string& text) {
+  append_options(app, indent, text);
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_group().empty()) continue;
+    text += indent + command->get_name() + "  " + command->get_description() + "\n";
+    append_tree(*command, indent + "  ", text);
+  }
+}
+
+// The command that `--tree` was given with: `msb image ls --tree` prints that part only.
+const CLI::App* find_command(const CLI::App& app, const std::vector<std::string>& words) {
+  const CLI::App* found = &app;
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (words[i].starts_with("-")) continue;
+    auto matches = found->get_subcommands([&](const CLI::App* command) { return command->check_name(words[i]); });
+    if (matches.empty()) break;
+    found = matches.front();
+  }
+  return found;
+}
+
+}  // namespace
+
+Invocation split_arguments(int argc, char** argv) {
+  Invocation invocation;
+  int i = 0;
+  for (; i < argc && std::string_view(argv[i]) != "--"; ++i) invocation.program.emplace_back(argv[i]);
+  invocation.has_separator = i < argc;
+  for (++i; i < argc; ++i) invocation.trailing.emplace_back(argv[i]);
+  return invocation;
+}
+
+std::unique_ptr<CLI::App> make_app(Invocation& invocation) {
+  auto app = std::make_unique<CLI::App>("Run untrusted code in microVMs made from OCI images.", "msb");
+  app->set_version_flag("-V,--version", cat("msb ", version()));
+  app->add_flag("--tree")->description("Print the tree of commands and options");
+  app->fallthrough(false);
+  app->require_subcommand(0, 1);
+  app->option_defaults()->always_capture_default(false);
+  app->footer("Run `msb COMMAND --help` for a command, `msb --tree` for all of them.");
+
+  add_run(*app, invocation);
+  add_create(*app, invocation);
+  add_exec(*app, invocation);
+  add_shell(*app, invocation);
+  add_start(*app, invocation);
+  add_stop(*app, invocation);
+  add_restart(*app, invocation);
+  add_kill(*app, invocation);
+  add_remove(*app, invocation);
+  add_list(*app, invocation);
+  add_status(*app, invocation);
+  add_inspect(*app, invocation);
+  add_logs(*app, invocation);
+  add_ping(*app, invocation);
+  add_image(*app, invocation);
+  add_doctor(*app, invocation);
+  add_version(*app, invocation);
+  add_completion(*app, invocation);
+  return app;
+}
+
+std::string command_tree(const CLI::App& app) {
+  std::string text = app.get_name() + "\n";
+  append_tree(app, "  ", text);
+  return text;
+}
+
+int run_app(Invocation& invocation) {
+  auto app = make_app(invocation);
+  const auto& words = invocation.program;
+  if (std::find(words.begin(), words.end(), "--tree") != words.end()) {
+    std::fputs(command_tree(*find_command(*app, words)).c_str(), stdout);
+    return 0;
+  }
+  if (words.size() < 2) {
+    std::fputs(app->help().c_str(), stdout);
+    return 0;
+  }
+  // CLI11 takes the words last to first.
+  std::vector<std::string> reversed(words.rbegin(), words.rend() - 1);
+  try {
+    app->parse(reversed);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return app->exit(request);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "error: %s\n  → see `msb --help`\n", error.what());
+    return kExitUsage;
+  }
+  if (std::fflush(stdout) != 0) {
+    std::fprintf(stderr, "error: could not write the output\n");
+    return kExitFailure;
+  }
+  return invocation.exit_code;
+}
+
+}  // namespace msb::cli

@@ -1,0 +1,109 @@
+// msb exec and msb shell: commands in a sandbox that exists.
+#include "cli/commands.h"
+#include "cli/exec_flags.h"
+#include "cli/output.h"
+
+namespace msb::cli {
+namespace {
+
+// A sandbox to run something in; one that was stopped is started for it and stopped again.
+struct Borrowed {
+  Sandbox sandbox;
+  bool started_here = false;
+
+  static Result<Borrowed> get(const std::string& name) {
+    MSB_TRY(auto info, Sandbox::get(name));
+    if (info.status == SandboxStatus::stopped || info.status == SandboxStatus::crashed ||
+        info.status == SandboxStatus::created) {
+      MSB_TRY(auto sandbox, Sandbox::start(name, /*detached=*/false));
+      return Borrowed{std::move(sandbox), true};
+    }
+    MSB_TRY(auto sandbox, Sandbox::connect(name));
+    return Borrowed{std::move(sandbox), false};
+  }
+
+  Result<int> finish(Result<SessionFlags::Outcome> outcome, Quiet quiet) {
+    if (outcome && outcome->detached) {
+      sandbox.detach();
+      success(quiet, "Detached", sandbox.name());
+      return 0;
+    }
+    Result<> ended;
+    if (started_here) ended = sandbox.stop();
+    if (!outcome) return fail(std::move(outcome).error());
+    MSB_CHECK(ended);
+    return outcome->exit_code;
+  }
+};
+
+struct ExecCommand {
+  std::string name;
+  ProcessFlags process;
+  SessionFlags session;
+  bool stream = false;
+  bool quiet = false;
+
+  void add_to(CLI::App& command) {
+    command.add_option("NAME", name, "Sandbox")->required();
+    process.add_to(command);
+    session.add_to(command);
+    command.add_flag("-q,--quiet", quiet, "No ticks");
+  }
+
+  Result<int> run(const std::vector<std::string>& words) {
+    MSB_TRY(auto options, process.options());
+    MSB_TRY(auto borrowed, Borrowed::get(name));
+    auto outcome = [&]() -> Result<SessionFlags::Outcome> {
+      auto argv = words;
+      if (argv.empty()) {
+        MSB_TRY(argv, default_argv(borrowed.sandbox));
+      }
+      return session.run(borrowed.sandbox, argv, options);
+    }();
+    return borrowed.finish(std::move(outcome), quiet ? Quiet::yes : Quiet::no);
+  }
+
+  Result<std::vector<std::string>> default_argv(const Sandbox& sandbox) const {
+    MSB_TRY(bool interactive, session.interactive());
+    if (interactive) return std::vector<std::string>{sandbox.shell_path()};
+    return sandbox.default_command();
+  }
+};
+
+}  // namespace
+
+void add_exec(CLI::App& root, Invocation& invocation) {
+  auto* command = root.add_subcommand("exec", "Run a command in a sandbox");
+  auto state = std::make_shared<ExecCommand>();
+  state->add_to(*command);
+  command->add_flag("--stream", state->stream, "Accepted for compatibility: standard input always streams");
+  command->prefix_command();
+  command->footer("Usage: msb exec NAME [flags] [-- COMMAND...]");
+  on_run(*command, invocation, [state, command, &invocation]() -> Result<int> {
+    MSB_TRY(auto words, command_words(*command, invocation));
+    return state->run(words);
+  });
+}
+
+void add_shell(CLI::App& root, Invocation& invocation) {
+  auto* command = root.add_subcommand("shell", "Open a shell in a sandbox, or run a script with it");
+  auto state = std::make_shared<ExecCommand>();
+  state->add_to(*command);
+  command->prefix_command();
+  command->footer("Usage: msb shell NAME [flags] [-- SCRIPT...]");
+  on_run(*command, invocation, [state, command, &invocation]() -> Result<int> {
+    MSB_TRY(auto words, command_words(*command, invocation));
+    MSB_TRY(auto options, state->process.options());
+    MSB_TRY(auto borrowed, Borrowed::get(state->name));
+    std::vector<std::string> argv{borrowed.sandbox.shell_path()};
+    if (!words.empty()) {
+      std::string script;
+      for (const auto& word : words) script += (script.empty() ? "" : " ") + word;
+      argv.insert(argv.end(), {"-c", script});
+    }
+    auto outcome = state->session.run(borrowed.sandbox, argv, options);
+    return borrowed.finish(std::move(outcome), state->quiet ? Quiet::yes : Quiet::no);
+  });
+}
+
+}  // namespace msb::cli

@@ -1,0 +1,45 @@
+#include "cli/invocation.h"
+
+#include <cstdio>
+
+#include <microsandbox/sandbox.h>
+
+#include "cli/output.h"
+
+namespace msb::cli {
+namespace {
+
+int exit_code(const Error& error) {
+  if (const auto* failure = error.detail_as<ExecFailedDetail>()) {
+    if (failure->reason == "not_found") return kExitNotFound;
+    if (failure->reason == "permission_denied" || failure->reason == "not_executable") return kExitNotExecutable;
+  }
+  return kExitFailure;
+}
+
+}  // namespace
+
+int report(const Error& error) {
+  bool colors = stderr_has_colors();
+  std::fprintf(stderr, "%s %s\n", colors ? "\x1b[1;31merror:\x1b[0m" : "error:", error.to_string().c_str());
+  if (const auto* boot = error.detail_as<BootFailure>()) {
+    if (!boot->kernel_lines.empty()) std::fprintf(stderr, "  the guest's last kernel lines:\n");
+    for (const auto& line : boot->kernel_lines) std::fprintf(stderr, "    %s\n", printable(line).c_str());
+  }
+  for (const auto& hint : error.hints()) std::fprintf(stderr, "  → %s\n", hint.c_str());
+  return exit_code(error);
+}
+
+Result<std::vector<std::string>> command_words(const CLI::App& command, const Invocation& invocation) {
+  auto words = command.remaining();
+  if (!words.empty() && words[0].size() > 1 && words[0][0] == '-')
+    return fail(Error(ErrorKind::invalid_config, cat("unknown option '", words[0], "'"))
+                    .hint(cat("see `msb ", command.get_name(), " --help`; put `--` before the guest's command")));
+  if (invocation.has_separator) {
+    if (!words.empty()) return fail(ErrorKind::invalid_config, cat("unexpected word '", words[0], "' before `--`"));
+    return invocation.trailing;
+  }
+  return words;
+}
+
+}  // namespace msb::cli

@@ -1,0 +1,74 @@
+#include "cli/sandbox_flags.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+namespace msb::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Pair;
+
+Result<SandboxConfig> parse(std::vector<std::string> words) {
+  CLI::App app;
+  auto* command = app.add_subcommand("run");
+  SandboxFlags flags;
+  flags.add_to(*command);
+  words.insert(words.begin(), "run");
+  std::reverse(words.begin(), words.end());
+  app.parse(words);
+  return flags.config();
+}
+
+TEST(SandboxFlags, defaults_are_those_of_the_documentation) {
+  auto config = parse({"alpine"});
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->cpus, 1u);
+  EXPECT_EQ(config->memory_mib, 512u);
+  EXPECT_EQ(config->shell, "/bin/sh");
+  EXPECT_FALSE(config->replace_grace);
+  EXPECT_FALSE(config->entrypoint);
+}
+
+TEST(SandboxFlags, repeatable_options_do_not_swallow_the_image) {
+  auto config = parse({"-e", "A=1", "-e", "B=2", "--label", "team=x", "alpine"});
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_THAT(config->env, ElementsAre(Pair("A", "1"), Pair("B", "2")));
+  EXPECT_THAT(config->labels, ElementsAre(Pair("team", "x")));
+  EXPECT_EQ(config->image.reference, "alpine");
+}
+
+TEST(SandboxFlags, replace_with_timeout_implies_replace) {
+  auto config = parse({"--replace-with-timeout", "250ms", "alpine"});
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->replace_grace, std::chrono::milliseconds(250));
+}
+
+TEST(SandboxFlags, an_empty_entrypoint_clears_it) {
+  auto config = parse({"--entrypoint", "", "alpine"});
+  ASSERT_TRUE(config);
+  ASSERT_TRUE(config->entrypoint);
+  EXPECT_TRUE(config->entrypoint->empty());
+}
+
+TEST(SandboxFlags, no_image_is_an_error_that_shows_an_example) {
+  auto config = parse({});
+  ASSERT_FALSE(config);
+  EXPECT_FALSE(config.error().hints().empty());
+}
+
+TEST(SandboxFlags, hardware_isolation_excludes_the_portable_machine) {
+  EXPECT_FALSE(parse({"--isolation", "hardware", "--machine", "portable", "alpine"}));
+}
+
+TEST(SandboxFlags, unset_host_variable_is_an_error) {
+  EXPECT_FALSE(parse({"-e", "MSB_SURELY_NOT_SET", "alpine"}));
+}
+
+TEST(SandboxFlags, bad_memory_is_an_error) {
+  EXPECT_FALSE(parse({"-m", "12X", "alpine"}));
+}
+
+}  // namespace
+}  // namespace msb::cli
