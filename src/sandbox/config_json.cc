@@ -1,0 +1,262 @@
+#include "sandbox/config_json.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace msb {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr int kFormat = 1;
+
+// One description of each struct's fields serves both directions. Writer and Reader have the
+// same operators; Reader also notes which keys it has seen, to refuse the others.
+template <class T>
+void put(Json& json, const T& value);
+template <class T>
+void get(const Json& json, T& value);
+
+class Writer {
+ public:
+  template <class T>
+  void operator()(const char* key, const T& value) {
+    put(json_[key], value);
+  }
+  Json take() { return std::move(json_); }
+
+ private:
+  Json json_ = Json::object();
+};
+
+class Reader {
+ public:
+  explicit Reader(const Json& json) : json_(json) {
+    if (!json.is_object()) throw std::invalid_argument("an object was expected");
+  }
+  template <class T>
+  void operator()(const char* key, T& value) {
+    auto found = json_.find(key);
+    if (found == json_.end()) throw std::invalid_argument(cat("'", key, "' is missing"));
+    try {
+      get(*found, value);
+    } catch (const std::exception& error) {
+      throw std::invalid_argument(cat(key, ": ", error.what()));
+    }
+    seen_.insert(key);
+  }
+  void finish() const {
+    for (const auto& [key, value] : json_.items())
+      if (!seen_.contains(key)) throw std::invalid_argument(cat("'", key, "' is unknown"));
+  }
+
+ private:
+  const Json& json_;
+  std::set<std::string> seen_;
+};
+
+void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, ImageSource>
+{
+  field("kind", self.kind);
+  field("reference", self.reference);
+  field("format", self.format);
+  field("fstype", self.fstype);
+}
+void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, RootDisk>
+{
+  field("kind", self.kind);
+  field("size_mib", self.size_mib);
+}
+void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, ResourceLimit>
+{
+  field("resource", self.resource);
+  field("soft", self.soft);
+  field("hard", self.hard);
+}
+void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, ImageConfig>
+{
+  field("env", self.env);
+  field("entrypoint", self.entrypoint);
+  field("cmd", self.cmd);
+  field("working_dir", self.working_dir);
+  field("user", self.user);
+  field("labels", self.labels);
+  field("stop_signal", self.stop_signal);
+}
+void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, SandboxConfig>
+{
+  field("name", self.name);
+  field("image", self.image);
+  field("cpus", self.cpus);
+  field("memory_mib", self.memory_mib);
+  field("env", self.env);
+  field("workdir", self.workdir);
+  field("user", self.user);
+  field("entrypoint", self.entrypoint);
+  field("cmd", self.cmd);
+  field("hostname", self.hostname);
+  field("shell", self.shell);
+  field("labels", self.labels);
+  field("rlimits", self.rlimits);
+  field("root_disk", self.root_disk);
+  field("pull_policy", self.pull_policy);
+  field("machine", self.machine);
+  field("max_duration_ms", self.max_duration);
+  field("idle_timeout_ms", self.idle_timeout);
+  field("ephemeral", self.ephemeral);
+  field("detached", self.detached);
+  field("startup_command", self.startup_command);
+  field("keep_after_startup_success", self.keep_after_startup_success);
+}
+void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, StoredConfig>
+{
+  field("config", self.config);
+  field("manifest_digest", self.manifest_digest);
+  field("image", self.image);
+}
+
+template <class E>
+struct Names;
+template <>
+struct Names<ImageSource::Kind> {
+  static constexpr const char* list[] = {"oci", "directory", "disk"};
+};
+template <>
+struct Names<RootDisk::Kind> {
+  static constexpr const char* list[] = {"managed", "tmpfs"};
+};
+template <>
+struct Names<DiskFormat> {
+  static constexpr const char* list[] = {"raw", "qcow2"};
+};
+template <>
+struct Names<PullPolicy> {
+  static constexpr const char* list[] = {"always", "if-missing", "never"};
+};
+template <>
+struct Names<MachineChoice> {
+  static constexpr const char* list[] = {"auto", "kvm", "portable"};
+};
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+template <class T>
+inline constexpr bool is_vector = false;
+template <class T>
+inline constexpr bool is_vector<std::vector<T>> = true;
+
+template <class T>
+void put(Json& json, const T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    json = Names<T>::list[static_cast<size_t>(value)];
+  } else if constexpr (is_optional<T>) {
+    if (value) {
+      put(json, *value);
+    } else {
+      json = nullptr;
+    }
+  } else if constexpr (std::same_as<T, std::chrono::milliseconds>) {
+    json = value.count();
+  } else if constexpr (std::same_as<T, std::vector<std::pair<std::string, std::string>>>) {
+    json = Json::array();
+    for (const auto& [key, text] : value) json.push_back(Json::array({key, text}));
+  } else if constexpr (is_vector<T>) {
+    json = Json::array();
+    for (const auto& item : value) put(json.emplace_back(), item);
+  } else if constexpr (std::same_as<T, std::map<std::string, std::string>>) {
+    json = Json::object();
+    for (const auto& [key, text] : value) json[key] = text;
+  } else if constexpr (requires(Writer writer) { fields(value, writer); }) {
+    Writer writer;
+    fields(value, writer);
+    json = writer.take();
+  } else {
+    json = value;
+  }
+}
+
+template <class T>
+void get(const Json& json, T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    auto name = json.get_ref<const std::string&>();
+    for (size_t i = 0; i < std::size(Names<T>::list); ++i)
+      if (name == Names<T>::list[i]) return void(value = static_cast<T>(i));
+    throw std::invalid_argument(cat("'", name, "' is unknown"));
+  } else if constexpr (is_optional<T>) {
+    value.reset();
+    if (!json.is_null()) get(json, value.emplace());
+  } else if constexpr (std::same_as<T, std::chrono::milliseconds>) {
+    if (!json.is_number_integer()) throw std::invalid_argument("an integer was expected");
+    value = std::chrono::milliseconds(json.template get<int64_t>());
+  } else if constexpr (std::same_as<T, std::vector<std::pair<std::string, std::string>>>) {
+    if (!json.is_array()) throw std::invalid_argument("an array was expected");
+    value.clear();
+    for (const auto& item : json) {
+      if (!item.is_array() || item.size() != 2) throw std::invalid_argument("a pair was expected");
+      value.emplace_back(item[0].template get_ref<const std::string&>(),
+                         item[1].template get_ref<const std::string&>());
+    }
+  } else if constexpr (is_vector<T>) {
+    if (!json.is_array()) throw std::invalid_argument("an array was expected");
+    value.clear();
+    for (const auto& item : json) get(item, value.emplace_back());
+  } else if constexpr (std::same_as<T, std::map<std::string, std::string>>) {
+    if (!json.is_object()) throw std::invalid_argument("an object was expected");
+    value.clear();
+    for (const auto& [key, item] : json.items()) value[key] = item.template get_ref<const std::string&>();
+  } else if constexpr (std::same_as<T, std::string>) {
+    value = json.get_ref<const std::string&>();
+  } else if constexpr (std::same_as<T, bool>) {
+    if (!json.is_boolean()) throw std::invalid_argument("true or false was expected");
+    value = json.template get<bool>();
+  } else if constexpr (std::is_integral_v<T>) {
+    if (!json.is_number_unsigned()) throw std::invalid_argument("a whole number was expected");
+    auto wide = json.template get<uint64_t>();
+    if (wide > std::numeric_limits<T>::max()) throw std::invalid_argument("the number is out of range");
+    value = static_cast<T>(wide);
+  } else {
+    Reader reader(json);
+    fields(value, reader);
+    reader.finish();
+  }
+}
+
+}  // namespace
+
+Result<std::string> to_json(const StoredConfig& stored) {
+  try {
+    Json json;
+    json["format"] = kFormat;
+    Json body;
+    put(body, stored);
+    json.update(body);
+    return json.dump();
+  } catch (const std::exception&) {
+    return fail(ErrorKind::invalid_config, "the configuration contains text that is not UTF-8");
+  }
+}
+
+Result<StoredConfig> stored_config_from_json(const std::string& text) {
+  try {
+    Json json = Json::parse(text);
+    int format = json.at("format").get<int>();
+    if (format != kFormat)
+      return fail(Error(ErrorKind::unsupported, cat("the stored configuration has format ", format))
+                      .hint("it was written by another version of msb; use that one, or remove the sandbox"));
+    json.erase("format");
+    StoredConfig stored;
+    get(json, stored);
+    return stored;
+  } catch (const std::exception& error) {
+    return fail(ErrorKind::corrupt, cat("the stored configuration cannot be read: ", error.what()));
+  }
+}
+
+}  // namespace msb

@@ -1,0 +1,27 @@
+// SandboxConfig as JSON: what the database keeps of a sandbox, so that it can start again.
+//
+// Registry credentials and the registry settings are left out: they belong to one pull.
+// Reading is strict: an unknown key, a missing one, or a value of the wrong type is ErrorKind::corrupt.
+#pragma once
+
+#include <string>
+
+#include <microsandbox/config.h>
+#include <microsandbox/image.h>
+
+#include "base/result.h"
+
+namespace msb {
+
+// A sandbox as it is stored: the user's words and what the image said when it was created.
+struct StoredConfig {
+  SandboxConfig config;
+  std::string manifest_digest;  // empty for directories and disk images
+  ImageConfig image;
+};
+
+// ErrorKind::invalid_config when a text is not UTF-8, which JSON cannot hold.
+Result<std::string> to_json(const StoredConfig& stored);
+Result<StoredConfig> stored_config_from_json(const std::string& text);
+
+}  // namespace msb

@@ -1,0 +1,162 @@
+#include "sandbox/validate.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/sha256.h"
+
+namespace msb {
+namespace {
+
+constexpr size_t kMaxName = 128;
+constexpr size_t kMaxHostname = 64;
+constexpr uint32_t kMaxCpus = 32;
+constexpr uint32_t kMinMemoryMib = 32;  // below this the kernel itself does not fit
+constexpr std::array<std::string_view, 16> kLimits{"cpu",      "fsize",  "data",    "stack", "core",  "rss",
+                                                   "nproc",    "nofile", "memlock", "as",    "locks", "sigpending",
+                                                   "msgqueue", "nice",   "rtprio",  "rttime"};
+constexpr std::array<std::string_view, 3> kReservedLabels{"sandbox.", "microsandbox.", "service."};
+
+bool is_alnum(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+Result<> invalid(std::string message) {
+  return fail(ErrorKind::invalid_config, std::move(message));
+}
+
+Result<> check_text(std::string_view text, std::string_view what) {
+  if (text.find('\0') != std::string_view::npos) return invalid(cat(what, " contains a NUL byte"));
+  return {};
+}
+
+Result<> check_words(const std::optional<std::vector<std::string>>& words, std::string_view what) {
+  if (!words) return {};
+  for (const auto& word : *words) MSB_CHECK(check_text(word, what));
+  if (!words->empty() && words->front().empty()) return invalid(cat(what, " begins with an empty word"));
+  return {};
+}
+
+Result<> check_hostname(std::string_view name) {
+  if (name.size() > kMaxHostname) return invalid(cat("the host name '", name, "' is longer than 64 bytes"));
+  bool good =
+      std::all_of(name.begin(), name.end(), [](char c) { return is_alnum(c) || c == '.' || c == '-' || c == '_'; });
+  if (!good || !is_alnum(name.front()))
+    return invalid(
+        cat("the host name '", name, "' may have letters, digits, '.', '-' and '_' and begins with a letter or digit"));
+  return {};
+}
+
+Result<> check_label(std::string_view key, std::string_view value) {
+  if (key.empty()) return invalid("a label has no name");
+  MSB_CHECK(check_text(key, "a label's name"));
+  MSB_CHECK(check_text(value, cat("the label '", key, "'")));
+  for (auto prefix : kReservedLabels)
+    if (key.starts_with(prefix))
+      return invalid(cat("the label '", key, "' begins with '", prefix, "', which is reserved"));
+  return {};
+}
+
+Result<> check_duration(const std::optional<std::chrono::milliseconds>& value, std::string_view what) {
+  if (value && value->count() <= 0) return invalid(cat(what, " must be longer than zero; leave it out for no limit"));
+  return {};
+}
+
+Result<> check_image(const ImageSource& image) {
+  if (image.reference.empty()) return invalid("no image is given");
+  MSB_CHECK(check_text(image.reference, "the image"));
+  if (image.kind != ImageSource::Kind::disk && (image.format || !image.fstype.empty()))
+    return invalid("a disk format or file system type is for disk images only");
+  return check_text(image.fstype, "the file system type");
+}
+
+Result<> check_root_disk(const SandboxConfig& config) {
+  const RootDisk& disk = config.root_disk;
+  if (disk.kind == RootDisk::Kind::managed && disk.size_mib == 0) return invalid("the root disk has no size");
+  if (disk.kind == RootDisk::Kind::tmpfs && disk.size_mib > config.memory_mib)
+    return invalid(cat("a root disk of ", disk.size_mib, " MiB in memory does not fit the ", config.memory_mib,
+                       " MiB that the sandbox has"));
+  if (config.image.kind == ImageSource::Kind::disk && disk.kind == RootDisk::Kind::tmpfs)
+    return invalid("a disk image is its own root disk; it has no writable layer over it");
+  return {};
+}
+
+}  // namespace
+
+Result<> check_env(std::string_view key, std::string_view value) {
+  if (key.empty()) return invalid("an environment variable has no name");
+  if (key.find('=') != std::string_view::npos)
+    return invalid(cat("the environment variable name '", key, "' contains '='"));
+  MSB_CHECK(check_text(key, "an environment variable's name"));
+  return check_text(value, cat("the environment variable ", key));
+}
+
+Result<> check_limit(const ResourceLimit& limit) {
+  if (std::find(kLimits.begin(), kLimits.end(), limit.resource) == kLimits.end()) {
+    std::string known;
+    for (auto name : kLimits) known += cat(known.empty() ? "" : ", ", name);
+    return fail(Error(ErrorKind::invalid_config, cat("'", limit.resource, "' is not a resource limit"))
+                    .hint(cat("limits are ", known)));
+  }
+  if (limit.soft > limit.hard)
+    return invalid(
+        cat("the soft limit of ", limit.resource, " (", limit.soft, ") is above its hard limit (", limit.hard, ")"));
+  return {};
+}
+
+Result<> validate_sandbox_name(std::string_view name) {
+  bool good =
+      !name.empty() && name.size() <= kMaxName && is_alnum(name.front()) &&
+      std::all_of(name.begin(), name.end(), [](char c) { return is_alnum(c) || c == '.' || c == '-' || c == '_'; });
+  if (good) return {};
+  return fail(Error(ErrorKind::invalid_config, cat("'", name.substr(0, 200), "' cannot be a sandbox's name"))
+                  .hint("a name has 1 to 128 letters, digits, '.', '-' and '_', and begins with a letter or digit"));
+}
+
+std::string generate_sandbox_name() {
+  std::array<uint8_t, 4> random{};
+  // Four bytes from the kernel's pool arrive whole once it is seeded, which it is long before us.
+  while (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
+  }
+  return "msb-" + to_hex(random);
+}
+
+std::string effective_hostname(const SandboxConfig& config) {
+  if (!config.hostname.empty()) return config.hostname;
+  if (config.name.size() <= kMaxHostname) return config.name;
+  return cat(config.name.substr(0, 55), "-", sha256_hex(as_bytes(config.name)).substr(0, 8));
+}
+
+Result<> validate(const SandboxConfig& config) {
+  if (!config.name.empty()) MSB_CHECK(validate_sandbox_name(config.name));
+  MSB_CHECK(check_image(config.image));
+  if (config.cpus < 1 || config.cpus > kMaxCpus)
+    return invalid(cat(config.cpus, " CPUs are not possible; a sandbox has 1 to ", kMaxCpus));
+  if (config.memory_mib < kMinMemoryMib)
+    return fail(Error(ErrorKind::invalid_config, cat(config.memory_mib, " MiB of memory are too few to boot"))
+                    .hint(cat("give at least ", kMinMemoryMib, "M; 512M is the default")));
+  for (const auto& [key, value] : config.env) MSB_CHECK(check_env(key, value));
+  if (!config.workdir.empty() && config.workdir.front() != '/')
+    return invalid(cat("the working directory '", config.workdir, "' must begin with '/'"));
+  MSB_CHECK(check_text(config.workdir, "the working directory"));
+  MSB_CHECK(check_text(config.user, "the user"));
+  MSB_CHECK(check_words(config.entrypoint, "the entrypoint"));
+  MSB_CHECK(check_words(config.cmd, "the command"));
+  MSB_CHECK(check_words(config.startup_command, "the startup command"));
+  if (!config.hostname.empty()) MSB_CHECK(check_hostname(config.hostname));
+  if (config.shell.empty() || config.shell.front() != '/')
+    return invalid(cat("the shell '", config.shell, "' must be a path that begins with '/'"));
+  MSB_CHECK(check_text(config.shell, "the shell"));
+  for (const auto& [key, value] : config.labels) MSB_CHECK(check_label(key, value));
+  for (const auto& limit : config.rlimits) MSB_CHECK(check_limit(limit));
+  MSB_CHECK(check_root_disk(config));
+  MSB_CHECK(check_duration(config.max_duration, "the longest duration"));
+  MSB_CHECK(check_duration(config.idle_timeout, "the idle timeout"));
+  if (config.replace_grace && config.replace_grace->count() < 0)
+    return invalid("the grace of a replacement is negative");
+  return {};
+}
+
+}  // namespace msb

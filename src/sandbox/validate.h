@@ -1,0 +1,22 @@
+// The rules that configurations and exec options share. The public entry points are
+// validate() and validate_sandbox_name() in <microsandbox/config.h>.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <microsandbox/config.h>
+
+#include "base/result.h"
+
+namespace msb {
+
+// A variable's name is not empty and has no '='; neither part has a NUL byte.
+Result<> check_env(std::string_view key, std::string_view value);
+Result<> check_limit(const ResourceLimit& limit);
+
+// The guest's host name: the configured one, else the sandbox's name, which is cut to
+// 55 bytes, '-' and 8 hex digits of its SHA-256 when Linux's 64 bytes are too few.
+std::string effective_hostname(const SandboxConfig& config);
+
+}  // namespace msb
