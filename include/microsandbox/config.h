@@ -22,9 +22,9 @@ enum class DiskFormat { raw, qcow2 };
 struct ImageSource {
   enum class Kind { oci, directory, disk };
   Kind kind = Kind::oci;
-  std::string reference;                 // oci: "python:3.12"; else a host path
-  std::optional<DiskFormat> format;      // disk: by extension when absent; contents are never sniffed
-  std::string fstype;                    // disk: empty = the guest tries those it knows
+  std::string reference = {};             // oci: "python:3.12"; else a host path
+  std::optional<DiskFormat> format = {};  // disk: by extension when absent; contents are never sniffed
+  std::string fstype = {};                // disk: empty = the guest tries those it knows
 
   // "./x", "../x", "/x", "~/x" and "." are paths: a directory, or a disk image by its extension
   // (.raw .img .qcow2). Everything else is an OCI reference. "PATH:format=raw,fstype=ext4" is a disk.
@@ -41,46 +41,46 @@ struct RootDisk {
 };
 
 struct RegistryAuth {
-  std::string username;
-  std::string password;
+  std::string username = {};
+  std::string password = {};
 };
 
 // How to reach registries, for one call; $MSB_HOME/config.json has the standing settings.
 struct RegistryOptions {
-  std::optional<RegistryAuth> auth;
-  bool insecure = false;                    // plain HTTP and unverified TLS for this pull's registry
-  std::vector<std::string> ca_cert_files;   // PEM files trusted in addition
+  std::optional<RegistryAuth> auth = {};
+  bool insecure = false;                        // plain HTTP and unverified TLS for this pull's registry
+  std::vector<std::string> ca_cert_files = {};  // PEM files trusted in addition
 };
 
 struct SandboxConfig {
-  std::string name;                       // 1-128 of [A-Za-z0-9._-], first alphanumeric; empty = generated
-  ImageSource image;
-  uint32_t cpus = 1;                      // 1..32
+  std::string name = {};  // 1-128 of [A-Za-z0-9._-], first alphanumeric; empty = generated
+  ImageSource image = {};
+  uint32_t cpus = 1;  // 1..32
   uint32_t memory_mib = 512;
-  std::vector<std::pair<std::string, std::string>> env;
-  std::string workdir;                    // empty = the image's
-  std::string user;                       // empty = the image's, else root
-  std::optional<std::vector<std::string>> entrypoint;  // absent = the image's; empty = none
-  std::optional<std::vector<std::string>> cmd;         // absent = the image's
-  std::string hostname;                   // empty = the name
+  std::vector<std::pair<std::string, std::string>> env = {};
+  std::string workdir = {};                                 // empty = the image's
+  std::string user = {};                                    // empty = the image's, else root
+  std::optional<std::vector<std::string>> entrypoint = {};  // absent = the image's; empty = none
+  std::optional<std::vector<std::string>> cmd = {};         // absent = the image's
+  std::string hostname = {};                                // empty = the name
   std::string shell = "/bin/sh";
-  std::map<std::string, std::string> labels;
-  std::vector<ResourceLimit> rlimits;
-  RootDisk root_disk;
+  std::map<std::string, std::string> labels = {};
+  std::vector<ResourceLimit> rlimits = {};
+  RootDisk root_disk = {};
   PullPolicy pull_policy = PullPolicy::if_missing;
-  RegistryOptions registry;
+  RegistryOptions registry = {};
   MachineChoice machine = MachineChoice::automatic;
-  std::optional<std::chrono::milliseconds> max_duration;
-  std::optional<std::chrono::milliseconds> idle_timeout;
-  bool ephemeral = false;                 // removed when it stops
-  bool detached = false;                  // outlives the process that created it
+  std::optional<std::chrono::milliseconds> max_duration = {};
+  std::optional<std::chrono::milliseconds> idle_timeout = {};
+  bool ephemeral = false;  // removed when it stops
+  bool detached = false;   // outlives the process that created it
   // Replaces a sandbox of that name: TERM, this grace, then KILL (0 = KILL at once). Absent = an existing
   // name is ErrorKind::sandbox_already_exists.
-  std::optional<std::chrono::milliseconds> replace_grace;
+  std::optional<std::chrono::milliseconds> replace_grace = {};
   // Runs a command as soon as the guest is up, inside the sandbox process, so that it outlives the creator; the
   // sandbox stops when it exits. The words replace the image's CMD and follow its entrypoint; empty words mean
   // the image's own command (nothing, when it has none).
-  std::optional<std::vector<std::string>> startup_command;
+  std::optional<std::vector<std::string>> startup_command = {};
   // The sandbox lives on when the startup command exits with 0 (an image's default command may be a shell
   // or interpreter that ends at once without input); any other exit still stops it.
   bool keep_after_startup_success = false;

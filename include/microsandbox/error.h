@@ -17,31 +17,31 @@ namespace msb {
 // The kinds callers may branch on. code() gives the stable kebab-case name that
 // every SDK exposes ("sandbox-not-found", ...).
 enum class ErrorKind {
-  internal,                 // a bug of ours
-  io,                       // a system call on the host failed
-  invalid_config,           // the caller asked for something that cannot be
-  unsupported,              // valid, but not on this machine or in this version
-  database,                 // $MSB_HOME state could not be read or written
-  protocol,                 // a peer (guest, relay, registry) broke the wire format
-  corrupt,                  // stored or received data fails its checksum or format
-  runtime,                  // the sandbox process could not be started or died
-  boot_start,               // the guest did not come up; detail has stage and kernel lines
+  internal,        // a bug of ours
+  io,              // a system call on the host failed
+  invalid_config,  // the caller asked for something that cannot be
+  unsupported,     // valid, but not on this machine or in this version
+  database,        // $MSB_HOME state could not be read or written
+  protocol,        // a peer (guest, relay, registry) broke the wire format
+  corrupt,         // stored or received data fails its checksum or format
+  runtime,         // the sandbox process could not be started or died
+  boot_start,      // the guest did not come up; detail has stage and kernel lines
   sandbox_not_found,
   sandbox_already_exists,
   sandbox_not_running,
   sandbox_still_running,
-  no_default_command,       // neither the caller nor the image names a command
-  exec_timeout,             // detail has the output captured so far
-  exec_failed,              // the command could not be started; detail has the reason
-  filesystem,               // an operation inside the guest's file system failed
+  no_default_command,  // neither the caller nor the image names a command
+  exec_timeout,        // detail has the output captured so far
+  exec_failed,         // the command could not be started; detail has the reason
+  filesystem,          // an operation inside the guest's file system failed
   path_not_found,
   image_not_found,
   image_in_use,
   image_pull_failed,
   volume_not_found,
   volume_already_exists,
-  terminal,                 // no usable terminal for an interactive session
-  cancelled,                // the caller gave up
+  terminal,   // no usable terminal for an interactive session
+  cancelled,  // the caller gave up
 };
 
 MSB_API std::string_view code(ErrorKind kind);

@@ -19,7 +19,7 @@ namespace msb {
 // A POSIX resource limit. resource is one of cpu, fsize, data, stack, core, rss, nproc, nofile, memlock, as,
 // locks, sigpending, msgqueue, nice, rtprio, rttime.
 struct ResourceLimit {
-  std::string resource;
+  std::string resource = {};
   uint64_t soft = 0;
   uint64_t hard = 0;
   // "nofile=1024" or "nofile=1024:4096".
@@ -33,21 +33,21 @@ enum class StdinMode {
 };
 
 struct ExecOptions {
-  std::vector<std::string> args;
-  std::optional<std::string> cwd;                         // default: the sandbox's workdir
-  std::optional<std::string> user;                        // "USER|UID[:GROUP|GID]", looked up in the guest
-  std::vector<std::pair<std::string, std::string>> env;   // over the sandbox's own; later wins
-  std::optional<std::chrono::milliseconds> timeout;       // killed after this; 0 or absent = none
+  std::vector<std::string> args = {};
+  std::optional<std::string> cwd = {};                        // default: the sandbox's workdir
+  std::optional<std::string> user = {};                       // "USER|UID[:GROUP|GID]", looked up in the guest
+  std::vector<std::pair<std::string, std::string>> env = {};  // over the sandbox's own; later wins
+  std::optional<std::chrono::milliseconds> timeout = {};      // killed after this; 0 or absent = none
   StdinMode stdin_mode = StdinMode::null;
-  std::string stdin_bytes;
-  bool tty = false;                                       // a pseudo terminal; stderr then arrives as stdout
+  std::string stdin_bytes = {};
+  bool tty = false;  // a pseudo terminal; stderr then arrives as stdout
   uint16_t rows = 24;
   uint16_t cols = 80;
-  std::vector<ResourceLimit> rlimits;
+  std::vector<ResourceLimit> rlimits = {};
 };
 
 struct ExecOutput {
-  int exit_code = 0;       // 128 + N when signal N ended it
+  int exit_code = 0;        // 128 + N when signal N ended it
   bool oom_killed = false;  // the guest ran out of memory and its kernel chose this process
   std::string stdout_bytes;
   std::string stderr_bytes;
@@ -74,9 +74,9 @@ struct MSB_API ExecFailedDetail : ErrorDetail {
 struct ExecEvent {
   enum class Kind { started, stdout_data, stderr_data, stdin_error, exited };
   Kind kind = Kind::started;
-  uint32_t pid = 0;      // started: the process id inside the guest
-  std::string data;      // stdout_data, stderr_data; stdin_error: the message
-  int code = 0;          // exited: exit code; stdin_error: errno
+  uint32_t pid = 0;       // started: the process id inside the guest
+  std::string data = {};  // stdout_data, stderr_data; stdin_error: the message
+  int code = 0;           // exited: exit code; stdin_error: errno
   bool oom_killed = false;
 };
 
@@ -121,7 +121,7 @@ class MSB_API ExecHandle {
 
 // What an interactive session needs beyond ExecOptions.
 struct AttachOptions {
-  ExecOptions exec;
+  ExecOptions exec = {};
   // Keys that leave the process running and return, as "ctrl-]" or "ctrl-p,ctrl-q"; empty = none.
   std::string detach_keys = "ctrl-]";
 };

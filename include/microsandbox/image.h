@@ -15,28 +15,28 @@ namespace msb {
 // What happens during a pull, in order per layer. Delivered on the pulling threads, one at a time.
 struct PullEvent {
   enum class Kind {
-    resolving,                 // asking the registry for the manifest
-    resolved,                  // manifest_digest, layer_count, total_bytes are known
-    layer_download_progress,   // downloaded_bytes of total_bytes of layer_index
+    resolving,                // asking the registry for the manifest
+    resolved,                 // manifest_digest, layer_count, total_bytes are known
+    layer_download_progress,  // downloaded_bytes of total_bytes of layer_index
     layer_download_complete,
     layer_materialize_complete,  // the layer is in the cache; also sent for layers that were there already
-    stitch_complete,           // the layers are merged into one tree
+    stitch_complete,             // the layers are merged into one tree
     complete,
   };
   Kind kind = Kind::resolving;
   std::string reference;
   std::string manifest_digest;
   uint32_t layer_count = 0;
-  uint32_t layer_index = 0;      // 0-based
-  std::string digest;            // of the layer's blob
+  uint32_t layer_index = 0;  // 0-based
+  std::string digest;        // of the layer's blob
   uint64_t downloaded_bytes = 0;
-  uint64_t total_bytes = 0;      // resolved: of the whole image; progress: of the layer
-  bool cached = false;           // materialize_complete: nothing had to be downloaded
+  uint64_t total_bytes = 0;  // resolved: of the whole image; progress: of the layer
+  bool cached = false;       // materialize_complete: nothing had to be downloaded
 };
 using PullProgress = std::function<void(const PullEvent&)>;
 
 struct ImageConfig {
-  std::vector<std::string> env;          // "K=V"
+  std::vector<std::string> env;  // "K=V"
   std::vector<std::string> entrypoint;
   std::vector<std::string> cmd;
   std::string working_dir;
@@ -46,21 +46,21 @@ struct ImageConfig {
 };
 
 struct ImageLayer {
-  std::string diff_id;        // "sha256:..." of the uncompressed tar
-  std::string blob_digest;    // of the compressed blob
+  std::string diff_id;      // "sha256:..." of the uncompressed tar
+  std::string blob_digest;  // of the compressed blob
   std::string media_type;
   uint64_t compressed_size = 0;
   uint64_t erofs_size = 0;
 };
 
 struct ImageInfo {
-  std::string reference;        // canonical: "docker.io/library/python:3.12"
+  std::string reference;  // canonical: "docker.io/library/python:3.12"
   std::string manifest_digest;
   std::string architecture;
   std::string os;
-  uint64_t size_bytes = 0;      // of the layers in the cache
+  uint64_t size_bytes = 0;  // of the layers in the cache
   uint32_t layer_count = 0;
-  int64_t created_at_ms = 0;    // pulled or loaded, Unix time
+  int64_t created_at_ms = 0;  // pulled or loaded, Unix time
   int64_t last_used_at_ms = 0;
 };
 
@@ -81,8 +81,8 @@ struct ImagePruneReport {
 struct PullOptions {
   PullPolicy policy = PullPolicy::if_missing;
   bool force = false;  // downloads and converts again even what the cache has
-  RegistryOptions registry;
-  PullProgress progress;
+  RegistryOptions registry = {};
+  PullProgress progress = {};
 };
 
 enum class ArchiveFormat { docker, oci };

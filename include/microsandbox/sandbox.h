@@ -14,8 +14,8 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,7 +34,7 @@ MSB_API std::string_view to_string(SandboxStatus status);  // "running"
 
 // One wall between the guest and the host.
 struct Wall {
-  std::string name;    // "vm", "user-namespace", "empty-root", "seccomp", "landlock", ...
+  std::string name;  // "vm", "user-namespace", "empty-root", "seccomp", "landlock", ...
   bool up = false;
   std::string detail;  // why it is not up, or what it is
 };
@@ -42,29 +42,29 @@ struct Wall {
 struct SandboxInfo {
   std::string id;
   std::string name;
-  std::string image;             // as the user gave it
+  std::string image;  // as the user gave it
   SandboxStatus status = SandboxStatus::created;
-  int64_t created_at_ms = 0;     // Unix time
+  int64_t created_at_ms = 0;  // Unix time
   int64_t updated_at_ms = 0;
   std::optional<int64_t> started_at_ms;
-  std::optional<int> pid;        // of the sandbox process, while running
+  std::optional<int> pid;  // of the sandbox process, while running
   uint32_t cpus = 1;
   uint32_t memory_mib = 512;
   bool ephemeral = false;
   std::map<std::string, std::string> labels;
-  std::vector<std::string> command;   // the startup command or the image's default
-  std::string machine;           // "portable", "kvm"; empty before the first start
-  std::string isolation;         // "process", "hardware"
+  std::vector<std::string> command;  // the startup command or the image's default
+  std::string machine;               // "portable", "kvm"; empty before the first start
+  std::string isolation;             // "process", "hardware"
   std::vector<Wall> walls;
   std::string termination_reason;  // of the last run: "completed", "killed", "max_duration", ...
   std::optional<int> exit_code;    // of the startup command
-  std::string config_json;       // the whole configuration, secrets left out
+  std::string config_json;         // the whole configuration, secrets left out
 };
 
 // Payload of ErrorKind::boot_start.
 struct MSB_API BootFailure : ErrorDetail {
   ~BootFailure() override;
-  std::string stage;    // "config", "image", "build_vm", "mount", "agent", "other"
+  std::string stage;  // "config", "image", "build_vm", "mount", "agent", "other"
   std::string cause;
   std::vector<std::string> kernel_lines;  // the guest's last
 };
@@ -77,13 +77,13 @@ struct LogEntry {
   std::string data;
 };
 struct LogQuery {
-  std::optional<size_t> tail;            // the last N entries
-  std::optional<int64_t> since_ms;       // Unix time
-  std::optional<int64_t> until_ms;
+  std::optional<size_t> tail = {};       // the last N entries
+  std::optional<int64_t> since_ms = {};  // Unix time
+  std::optional<int64_t> until_ms = {};
   bool stdout_stream = true;
   bool stderr_stream = true;
   bool system = false;
-  bool follow = false;                   // until the sandbox stops
+  bool follow = false;  // until the sandbox stops
 };
 
 class MSB_API Sandbox {
