@@ -1,5 +1,6 @@
 #include "base/child.h"
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -36,6 +37,8 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
+  // What the host program left open without close-on-exec is not ours to pass on.
+  ::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
   // First move every source above the targets, then into place, so that none overwrites another.
   int highest = error_pipe;
   for (const auto& [ours, theirs] : options.fds) highest = theirs > highest ? theirs : highest;
@@ -54,6 +57,12 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   int error = errno;
   [[maybe_unused]] auto ignored = ::write(error_pipe, &error, sizeof(error));
   ::_exit(127);
+}
+
+// A fork without glibc's handlers, which may take locks that another thread holds. With no exit signal the
+// child is invisible to wait() calls that do not ask for it.
+pid_t raw_fork(int exit_signal) {
+  return static_cast<pid_t>(::syscall(SYS_clone, exit_signal, nullptr, nullptr, nullptr, nullptr));
 }
 
 }  // namespace
@@ -90,7 +99,54 @@ Result<Child> Child::spawn(const SpawnOptions& options) {
   return child;
 }
 
-Child::Child(Child&& other) noexcept { *this = std::move(other); }
+Result<Orphan> spawn_orphan(const SpawnOptions& options) {
+  MSB_TRY(Pipe errors, make_pipe());
+  MSB_TRY(Pipe pids, make_pipe());
+  auto argv = pointers(options.argv);
+  auto env = pointers(options.env);
+  std::vector<int> scratch(options.fds.size());
+  pid_t middle = raw_fork(0);
+  if (middle < 0) return fail_errno(cat("start ", options.argv[0]));
+  if (middle == 0) {
+    pid_t pid = raw_fork(SIGCHLD);
+    if (pid == 0)
+      exec_child(options, argv.data(), options.clear_env ? env.data() : nullptr, errors.write.get(), scratch.data(),
+                 ::getppid());
+    int message = pid < 0 ? -errno : pid;
+    [[maybe_unused]] auto ignored = ::write(pids.write.get(), &message, sizeof(message));
+    // The new process must not end, and its number not be reused, before it has been opened: it is the
+    // child of this one until the parent has said so by closing the other end.
+    ::close(pids.read.get());
+    pollfd closed{.fd = pids.write.get(), .events = 0, .revents = 0};
+    ::poll(&closed, 1, -1);
+    ::_exit(0);
+  }
+  pids.write.reset();
+  errors.write.reset();
+  int message = 0;
+  auto count = read_full(pids.read.get(), {reinterpret_cast<uint8_t*>(&message), sizeof(message)});
+  Orphan orphan;
+  int open_error = 0;
+  if (count && *count == sizeof(message) && message > 0) {
+    orphan.pid = message;
+    orphan.pidfd = Fd(static_cast<int>(::syscall(SYS_pidfd_open, orphan.pid, 0)));
+    open_error = errno;
+  }
+  pids.read.reset();
+  while (::waitpid(middle, nullptr, __WALL) < 0 && errno == EINTR) {
+  }
+  if (!count) return fail(std::move(count).error());
+  if (orphan.pid < 0) return fail_errno(cat("start ", options.argv[0]), message < 0 ? -message : EIO);
+  int error = 0;
+  MSB_TRY(size_t failed, read_full(errors.read.get(), {reinterpret_cast<uint8_t*>(&error), sizeof(error)}));
+  if (failed == sizeof(error)) return fail_errno(cat("start ", options.argv[0]), error);
+  if (!orphan.pidfd) return fail_errno(cat("open process ", orphan.pid), open_error);
+  return orphan;
+}
+
+Child::Child(Child&& other) noexcept {
+  *this = std::move(other);
+}
 
 Child& Child::operator=(Child&& other) noexcept {
   if (this != &other) {
@@ -101,7 +157,9 @@ Child& Child::operator=(Child&& other) noexcept {
   return *this;
 }
 
-Child::~Child() { kill_and_reap(); }
+Child::~Child() {
+  kill_and_reap();
+}
 
 void Child::kill_and_reap() {
   if (pid_ <= 0) return;

@@ -16,12 +16,12 @@ struct ExitStatus {
 };
 
 struct SpawnOptions {
-  std::vector<std::string> argv;               // argv[0] is the program; looked up in PATH when it has no '/'
-  std::vector<std::string> env;                // "K=V"; used only with clear_env
+  std::vector<std::string> argv;  // argv[0] is the program; looked up in PATH when it has no '/'
+  std::vector<std::string> env;   // "K=V"; used only with clear_env
   bool clear_env = false;
-  std::vector<std::pair<int, int>> fds;        // {ours, number in the child}; all others are closed on exec
-  bool new_session = false;                    // setsid(): survives the terminal of the parent
-  bool die_with_parent = false;                // SIGKILL when the spawning thread ends
+  std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; all others are closed on exec
+  bool new_session = false;              // setsid(): survives the terminal of the parent
+  bool die_with_parent = false;          // SIGKILL when the spawning thread ends
 };
 
 class [[nodiscard]] Child {
@@ -50,6 +50,14 @@ class [[nodiscard]] Child {
   pid_t pid_ = -1;
   Fd pidfd_;
 };
+
+// A process that belongs to nobody here: init reaps it, this process gets no SIGCHLD and no zombie, and a host
+// program that waits for "any child" never sees it. The pidfd tells when it has ended, but not how.
+struct Orphan {
+  pid_t pid = -1;
+  Fd pidfd;
+};
+Result<Orphan> spawn_orphan(const SpawnOptions& options);
 
 // Runs a program to its end with stdin from /dev/null and returns stdout (at most `limit` bytes).
 // A non-zero exit is an Error that carries the end of its stderr.

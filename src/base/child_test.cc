@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -44,6 +46,29 @@ TEST(Child, descriptors_swap_places) {
   second.write.reset();
   EXPECT_EQ(as_text(read_all(first.read.get(), 100).value()), "A\n");
   EXPECT_EQ(as_text(read_all(second.read.get(), 100).value()), "B\n");
+}
+
+TEST(Child, an_orphan_is_no_child_and_its_end_shows) {
+  auto out = make_pipe().value();
+  auto options = shell("echo $PPID; read line");
+  auto in = make_pipe().value();
+  options.fds = {{in.read.get(), 0}, {out.write.get(), 1}};
+  auto orphan = spawn_orphan(options).value();
+  out.write.reset();
+  in.write.reset();  // lets it end
+  EXPECT_NE(as_text(read_all(out.read.get(), 100).value_or(Bytes{})), cat(::getpid(), "\n"));
+  EXPECT_EQ(::waitpid(orphan.pid, nullptr, __WALL), -1);
+  EXPECT_EQ(errno, ECHILD);
+  pollfd ended{.fd = orphan.pidfd.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&ended, 1, -1), 1);
+}
+
+TEST(Child, an_orphan_that_cannot_start_is_an_error_here) {
+  SpawnOptions options;
+  options.argv = {"msb-no-such-program"};
+  auto orphan = spawn_orphan(options);
+  ASSERT_FALSE(orphan);
+  EXPECT_EQ(orphan.error().errnum(), ENOENT);
 }
 
 TEST(Child, environment_is_replaced_when_asked) {
