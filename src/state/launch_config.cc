@@ -1,0 +1,176 @@
+#include "state/launch_config.h"
+
+#include <nlohmann/json.hpp>
+
+namespace msb::state {
+namespace {
+
+using nlohmann::json;
+
+// Reads an object strictly: wrong types, missing and unknown keys are all errors, because the two
+// sides are the same program and any difference is a mistake. Throws; callers catch.
+class StrictReader {
+ public:
+  explicit StrictReader(const json& object) : object_(object) {
+    if (!object.is_object()) throw std::runtime_error("not an object");
+  }
+  template <class T>
+  T get(const char* key) {
+    ++taken_;
+    auto at = object_.find(key);
+    if (at == object_.end()) throw std::runtime_error(cat("'", key, "' is missing"));
+    try {
+      return convert<T>(*at);
+    } catch (const std::exception&) {
+      throw std::runtime_error(cat("'", key, "' has the wrong type or is out of range"));
+    }
+  }
+  void finish() const {
+    if (taken_ != object_.size()) throw std::runtime_error("it has unknown keys");
+  }
+
+ private:
+  template <class T>
+  static T convert(const json& value) {
+    if constexpr (std::is_same_v<T, json>) {
+      return value;
+    } else if constexpr (std::is_same_v<T, bool>) {
+      if (!value.is_boolean()) throw std::runtime_error("not a boolean");
+      return value.get<bool>();
+    } else if constexpr (std::is_integral_v<T>) {
+      // The library would wrap a number that does not fit.
+      if (!value.is_number_integer()) throw std::runtime_error("not an integer");
+      auto wide = value.get<int64_t>();
+      if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) throw std::runtime_error("too large");
+      if (!std::in_range<T>(wide)) throw std::runtime_error("out of range");
+      return static_cast<T>(wide);
+    } else {
+      return value.get<T>();
+    }
+  }
+  const json& object_;
+  size_t taken_ = 0;
+};
+
+constexpr const char* kFormats[] = {"raw", "qcow2", "concat"};
+
+json disk_to_json(const DiskSpec& disk) {
+  return {{"format", kFormats[static_cast<int>(disk.format)]}, {"files", disk.files}, {"read_only", disk.read_only}};
+}
+
+DiskSpec disk_from_json(const json& value) {
+  StrictReader in(value);
+  DiskSpec disk;
+  auto format = in.get<std::string>("format");
+  if (format == kFormats[0]) {
+    disk.format = DiskSpec::Format::raw;
+  } else if (format == kFormats[1]) {
+    disk.format = DiskSpec::Format::qcow2;
+  } else if (format == kFormats[2]) {
+    disk.format = DiskSpec::Format::concat;
+  } else {
+    throw std::runtime_error("a disk has an unknown format");
+  }
+  disk.files = in.get<std::vector<std::string>>("files");
+  disk.read_only = in.get<bool>("read_only");
+  in.finish();
+  return disk;
+}
+
+json machine_to_json(const MachineSpec& machine) {
+  json disks = json::array();
+  for (const auto& disk : machine.disks) disks.push_back(disk_to_json(disk));
+  return {{"vcpus", machine.vcpus},
+          {"memory_mib", machine.memory_mib},
+          {"kernel", machine.kernel},
+          {"initramfs", machine.initramfs},
+          {"disks", disks}};
+}
+
+MachineSpec machine_from_json(const json& value) {
+  StrictReader in(value);
+  MachineSpec machine;
+  machine.vcpus = in.get<uint32_t>("vcpus");
+  machine.memory_mib = in.get<uint32_t>("memory_mib");
+  machine.kernel = in.get<std::string>("kernel");
+  machine.initramfs = in.get<std::string>("initramfs");
+  for (const auto& disk : in.get<json>("disks")) machine.disks.push_back(disk_from_json(disk));
+  in.finish();
+  return machine;
+}
+
+}  // namespace
+
+std::string LaunchConfig::to_json() const {
+  json out = {{"name", name},
+              {"id", id},
+              {"home", home},
+              {"machine", machine_to_json(machine)},
+              {"machine_choice", machine_choice},
+              {"bootstrap", bootstrap},
+              {"startup", nullptr},
+              {"attached", attached},
+              {"ephemeral", ephemeral},
+              {"max_duration_ms", max_duration_ms},
+              {"idle_timeout_ms", idle_timeout_ms},
+              {"boot_deadline_ms", boot_deadline_ms}};
+  if (startup) out["startup"] = {{"argv", startup->argv}, {"keep_after_success", startup->keep_after_success}};
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<LaunchConfig> LaunchConfig::from_json(const std::string& text) try {
+  json value = json::parse(text);
+  StrictReader in(value);
+  LaunchConfig config;
+  config.name = in.get<std::string>("name");
+  config.id = in.get<std::string>("id");
+  config.home = in.get<std::string>("home");
+  config.machine = machine_from_json(in.get<json>("machine"));
+  config.machine_choice = in.get<std::string>("machine_choice");
+  for (auto byte : in.get<std::vector<int>>("bootstrap")) {
+    if (!std::in_range<uint8_t>(byte)) throw std::runtime_error("'bootstrap' has something that is not a byte");
+    config.bootstrap.push_back(static_cast<uint8_t>(byte));
+  }
+  if (json startup = in.get<json>("startup"); !startup.is_null()) {
+    StrictReader command(startup);
+    config.startup = StartupCommand{.argv = command.get<std::vector<std::string>>("argv"),
+                                    .keep_after_success = command.get<bool>("keep_after_success")};
+    command.finish();
+  }
+  config.attached = in.get<bool>("attached");
+  config.ephemeral = in.get<bool>("ephemeral");
+  config.max_duration_ms = in.get<uint64_t>("max_duration_ms");
+  config.idle_timeout_ms = in.get<uint64_t>("idle_timeout_ms");
+  config.boot_deadline_ms = in.get<uint64_t>("boot_deadline_ms");
+  in.finish();
+  return config;
+} catch (const std::exception& exception) {
+  return fail(ErrorKind::invalid_config, cat("the launch configuration cannot be used: ", exception.what()));
+}
+
+std::string StartupReport::to_json() const {
+  json out = {{"ready", ready},     {"machine", machine}, {"isolation", isolation}, {"stage", stage},
+              {"message", message}, {"hint", hint},       {"errno", errnum},        {"kernel_lines", kernel_lines}};
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<StartupReport> StartupReport::from_json(const std::string& text) try {
+  json value = json::parse(text);
+  StrictReader in(value);
+  StartupReport report;
+  report.ready = in.get<bool>("ready");
+  report.machine = in.get<std::string>("machine");
+  report.isolation = in.get<std::string>("isolation");
+  report.stage = in.get<std::string>("stage");
+  report.message = in.get<std::string>("message");
+  report.hint = in.get<std::string>("hint");
+  report.errnum = in.get<int>("errno");
+  report.kernel_lines = in.get<std::vector<std::string>>("kernel_lines");
+  in.finish();
+  return report;
+} catch (const std::exception& exception) {
+  return fail(ErrorKind::runtime,
+              cat("the sandbox process sent a startup report that cannot be read: ", exception.what()));
+}
+
+}  // namespace msb::state

@@ -1,0 +1,158 @@
+#include "state/sandboxes.h"
+
+#include <gtest/gtest.h>
+
+#include "base/temp_dir.h"
+
+namespace msb::state {
+namespace {
+
+struct SandboxesTest : testing::Test {
+  TempDir temp = *TempDir::create();
+  Home home = *Home::at(temp.path() + "/home");
+  Database database = *Database::open(home);
+
+  SandboxRow row(const std::string& name, SandboxStatus status = SandboxStatus::stopped) {
+    SandboxRow row;
+    row.name = name;
+    row.id = "id-" + name;
+    row.config_json = "{}";
+    row.image = "busybox";
+    row.status = status;
+    return row;
+  }
+  void add(const SandboxRow& row) {
+    auto inserted = insert_sandbox(database, row);
+    ASSERT_TRUE(inserted) << inserted.error().to_string();
+    ASSERT_TRUE(home.make_dir(home.sandbox_logs_dir(row.name)));
+  }
+  SandboxStatus status(const std::string& name) { return get_sandbox(database, name)->status; }
+};
+
+TEST_F(SandboxesTest, RowRoundTrips) {
+  auto in = row("a");
+  in.command = {"sh", "-c", "x"};
+  in.labels = {{"k", "v"}, {"empty", ""}};
+  in.ephemeral = true;
+  in.memory_mib = 256;
+  add(in);
+  auto out = get_sandbox(database, "a");
+  ASSERT_TRUE(out);
+  EXPECT_EQ(out->command, in.command);
+  EXPECT_EQ(out->labels, in.labels);
+  EXPECT_TRUE(out->ephemeral);
+  EXPECT_EQ(out->memory_mib, 256U);
+  EXPECT_EQ(out->image_manifest, std::nullopt);
+  EXPECT_GT(out->created_at_ms, 0);
+}
+
+TEST_F(SandboxesTest, TakenNameIsItsOwnError) {
+  add(row("a"));
+  auto again = insert_sandbox(database, row("a"));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind(), ErrorKind::sandbox_already_exists);
+}
+
+TEST_F(SandboxesTest, UnknownNameIsNotFound) {
+  EXPECT_EQ(get_sandbox(database, "x").error().kind(), ErrorKind::sandbox_not_found);
+  EXPECT_EQ(mark_starting(database, "x").error().kind(), ErrorKind::sandbox_not_found);
+  EXPECT_FALSE(*find_sandbox(database, "x"));
+}
+
+TEST_F(SandboxesTest, ListIsNewestFirstAndFiltersByAllLabels) {
+  auto one = row("one");
+  one.labels = {{"app", "x"}, {"tier", "web"}};
+  add(one);
+  auto two = row("two");
+  two.labels = {{"app", "x"}};
+  add(two);
+  auto all = *list_sandboxes(database);
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].name, "two");
+  EXPECT_EQ(list_sandboxes(database, {{"app", "x"}})->size(), 2U);
+  auto web = *list_sandboxes(database, {{"app", "x"}, {"tier", "web"}});
+  ASSERT_EQ(web.size(), 1U);
+  EXPECT_EQ(web[0].name, "one");
+  EXPECT_TRUE(list_sandboxes(database, {{"app", "y"}})->empty());
+}
+
+TEST_F(SandboxesTest, RunIsRecordedFromStartToEnd) {
+  add(row("a"));
+  ASSERT_TRUE(mark_starting(database, "a"));
+  EXPECT_EQ(status("a"), SandboxStatus::starting);
+  ASSERT_TRUE(mark_running(
+      database, "a", {.pid = 42, .machine = "portable", .isolation = "process", .walls = {{"seccomp", true, ""}}}));
+  auto running = *get_sandbox(database, "a");
+  EXPECT_EQ(running.pid, 42);
+  EXPECT_EQ(running.walls.at(0).name, "seccomp");
+  EXPECT_TRUE(running.started_at_ms);
+  EXPECT_TRUE(*mark_draining(database, "a"));
+  EXPECT_FALSE(*mark_draining(database, "a"));
+  ASSERT_TRUE(
+      mark_ended(database, "a", {.status = SandboxStatus::stopped, .termination_reason = "completed", .exit_code = 3}));
+  auto ended = *get_sandbox(database, "a");
+  EXPECT_EQ(ended.status, SandboxStatus::stopped);
+  EXPECT_EQ(ended.pid, std::nullopt);
+  EXPECT_EQ(ended.exit_code, 3);
+  EXPECT_EQ(ended.machine, "portable");
+  ASSERT_TRUE(mark_starting(database, "a"));
+  EXPECT_EQ(get_sandbox(database, "a")->exit_code, std::nullopt);
+}
+
+TEST_F(SandboxesTest, ReconcileMarksDeadOnesCrashedAndLeavesTheLiving) {
+  add(row("dead", SandboxStatus::running));
+  add(row("alive", SandboxStatus::running));
+  add(row("stopped", SandboxStatus::stopped));
+  auto lock = *try_lock_sandbox(home, "alive");
+  ASSERT_TRUE(lock);
+  ASSERT_TRUE(write_file_atomic(home.relay_socket("dead"), ""));
+  auto done = reconcile(home, database);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(done->crashed, 1);
+  EXPECT_EQ(done->removed, 0);
+  EXPECT_EQ(status("dead"), SandboxStatus::crashed);
+  EXPECT_EQ(status("alive"), SandboxStatus::running);
+  EXPECT_EQ(status("stopped"), SandboxStatus::stopped);
+  EXPECT_FALSE(path_exists(home.relay_socket("dead")));
+  EXPECT_TRUE(path_exists(home.sandbox_dir("dead")));
+}
+
+TEST_F(SandboxesTest, ReconcileRemovesDeadEphemeralOnesWhole) {
+  auto ephemeral = row("gone", SandboxStatus::starting);
+  ephemeral.ephemeral = true;
+  add(ephemeral);
+  auto done = reconcile(home, database);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(done->removed, 1);
+  EXPECT_FALSE(*find_sandbox(database, "gone"));
+  EXPECT_FALSE(path_exists(home.sandbox_dir("gone")));
+  EXPECT_FALSE(path_exists(home.lifecycle_lock("gone")));
+}
+
+TEST_F(SandboxesTest, RemoveTakesDirectoryAndLabels) {
+  auto labelled = row("a");
+  labelled.labels = {{"k", "v"}};
+  add(labelled);
+  ASSERT_TRUE(remove_sandbox(home, database, "a"));
+  EXPECT_FALSE(path_exists(home.sandbox_dir("a")));
+  ASSERT_TRUE(insert_sandbox(database, row("a")));
+  EXPECT_TRUE(get_sandbox(database, "a")->labels.empty());
+}
+
+TEST_F(SandboxesTest, SweepTakesTrashAndStaleSocketsButNoDiskWithoutRow) {
+  ASSERT_TRUE(home.make_dir(home.tmp_dir() + "/removed-1/sandbox"));
+  ASSERT_TRUE(home.make_dir(home.sandbox_dir("orphan")));
+  ASSERT_TRUE(home.make_dir(home.run_dir()));
+  ASSERT_TRUE(write_file_atomic(home.relay_socket("stale"), ""));
+  ASSERT_TRUE(write_file_atomic(home.relay_socket("alive"), ""));
+  auto lock = *try_lock_sandbox(home, "alive");
+  auto swept = sweep_leftovers(home, database);
+  ASSERT_TRUE(swept) << swept.error().to_string();
+  EXPECT_FALSE(path_exists(home.tmp_dir() + "/removed-1"));
+  EXPECT_FALSE(path_exists(home.relay_socket("stale")));
+  EXPECT_TRUE(path_exists(home.relay_socket("alive")));
+  EXPECT_TRUE(path_exists(home.sandbox_dir("orphan")));
+}
+
+}  // namespace
+}  // namespace msb::state
