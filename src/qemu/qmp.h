@@ -62,6 +62,10 @@ class QmpClient {
   // Negotiates at once; commands may be given before the greeting has arrived.
   static Result<std::unique_ptr<QmpClient>> create(Reactor& reactor, Fd socket, EventHandler on_event);
 
+  ~QmpClient();
+  QmpClient(const QmpClient&) = delete;
+  QmpClient& operator=(const QmpClient&) = delete;
+
   // `reply` runs once: with the answer, or with an error when the connection ends first. It may be empty.
   void execute(std::string command, QmpReply reply);
   bool is_open() const { return static_cast<bool>(socket_); }
@@ -81,7 +85,7 @@ class QmpClient {
   std::string outgoing_;
   std::deque<QmpReply> pending_;
   Reactor::Watch watch_;
-  // Set while callbacks run that may destroy this object.
+  // False once destroyed: a callback may do that.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -1,0 +1,195 @@
+#include "qemu/command_line.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "qemu/kernel_words.h"
+#include "qemu/vmdk.h"
+
+namespace msb::qemu {
+namespace {
+
+using nlohmann::ordered_json;
+using state::DiskSpec;
+
+// The translation cache holds the guest's code as host code. QEMU's own choice (a quarter of the guest's memory, at
+// most 1 GiB) is far too much for many small sandboxes; figures in docs/performance.md.
+uint32_t default_tb_size_mib(uint32_t memory_mib) {
+  return memory_mib >= 2048 ? 128 : 64;
+}
+
+std::string directory_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+void replace(std::string& text, std::string_view from, std::string_view to) {
+  if (size_t at = text.find(from); at != std::string::npos) text.replace(at, from.size(), to);
+}
+
+class Builder {
+ public:
+  explicit Builder(const CommandInput& input) : input_(input) {}
+
+  Result<QemuCommand> build() {
+    MSB_CHECK(check());
+    program();
+    machine();
+    channels();
+    for (size_t i = 0; i < input_.spec.disks.size(); ++i) disk(i);
+    add({"-kernel", input_.spec.kernel, "-initrd", input_.spec.initramfs, "-append", kernel_words(input_)});
+    files();
+    return std::move(command_);
+  }
+
+ private:
+  Result<> check() const {
+    const auto& spec = input_.spec;
+    if (spec.vcpus == 0 || spec.vcpus > kMaxVcpus)
+      return fail(ErrorKind::invalid_config,
+                  cat("a sandbox has 1 to ", kMaxVcpus, " virtual processors, not ", spec.vcpus));
+    if (spec.memory_mib < kMinMemoryMib)
+      return fail(
+          Error(ErrorKind::invalid_config, cat("memory: ", spec.memory_mib, " MiB is too small to boot a guest"))
+              .hint(cat("Give it at least ", kMinMemoryMib, " MiB.")));
+    if (spec.disks.size() > kMaxDisks)
+      return fail(ErrorKind::invalid_config,
+                  cat("the portable machine has at most ", kMaxDisks, " disks, not ", spec.disks.size()));
+    for (size_t i = 0; i < spec.disks.size(); ++i) {
+      const DiskSpec& disk = spec.disks[i];
+      bool concat = disk.format == DiskSpec::Format::concat;
+      if (disk.files.empty() || (!concat && disk.files.size() != 1) || disk.files.size() > kMaxExtents)
+        return fail(ErrorKind::invalid_config, cat("disk ", i, " is made of ", disk.files.size(), " files"));
+      if (concat && !disk.read_only)
+        return fail(ErrorKind::invalid_config, cat("disk ", i, " is made of several files and must be read-only"));
+      if (concat && std::any_of(input_.disk_sizes[i].begin(), input_.disk_sizes[i].end(),
+                                [](uint64_t size) { return size == 0 || size % 512 != 0; }))
+        return fail(ErrorKind::corrupt, cat("disk ", i, ": a file of it is not a whole number of sectors"));
+    }
+    return {};
+  }
+
+  void add(std::initializer_list<std::string> words) {
+    command_.argv.insert(command_.argv.end(), words.begin(), words.end());
+  }
+  void add_json(const char* option, const ordered_json& value) { add({option, value.dump()}); }
+
+  void program() {
+    const QemuProgram& qemu = input_.program;
+    add({qemu.binary.path, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-L",
+         qemu.firmware_dir});
+    if (qemu.has_sandbox) add({"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"});
+    // The root has no loader cache, and QEMU may live anywhere.
+    std::set<std::string> directories;
+    for (const auto& library : qemu.libraries) directories.insert(directory_of(library.path));
+    std::string path;
+    for (const auto& directory : directories) path += (path.empty() ? "" : ":") + directory;
+    if (!path.empty()) command_.env.push_back("LD_LIBRARY_PATH=" + path);
+    if (!qemu.module_dir.empty()) command_.env.push_back("QEMU_MODULE_DIR=" + qemu.module_dir);
+  }
+
+  void machine() {
+    const auto& spec = input_.spec;
+    uint32_t tb_size = input_.tb_size_mib ? input_.tb_size_mib : default_tb_size_mib(spec.memory_mib);
+    // With ACPI the virtio-mmio devices would not be on the kernel command line. Without the real-time clock the guest
+    // waits a second for it; the interval timer and the old interrupt controller are not needed by our kernel.
+    add({"-machine",
+         "microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,dump-guest-core=off,mem-merge=off",
+         "-accel", cat("tcg,thread=", spec.vcpus > 1 ? "multi" : "single", ",tb-size=", tb_size), "-cpu", "max", "-smp",
+         cat(spec.vcpus), "-m", cat(spec.memory_mib, "M"), "-global", "virtio-mmio.force-legacy=false"});
+  }
+
+  std::string socket(const char* id, int fd) { return cat("socket,id=", id, ",fd=", fd); }
+
+  void channels() {
+    add({"-chardev", socket("qmp", kQmpFd), "-mon", "chardev=qmp,mode=control"});
+    add({"-chardev", socket("console", kConsoleFd), "-serial", "chardev:console"});
+    add({"-chardev", socket("agent", kAgentFd), "-device", "virtio-serial-device,bus=virtio-mmio-bus.0,max_ports=2",
+         "-device", "virtserialport,chardev=agent,name=agent,nr=1"});
+    add({"-object", "rng-builtin,id=rng", "-device", "virtio-rng-device,rng=rng,bus=virtio-mmio-bus.1"});
+    add({"-device", "virtio-balloon-device,bus=virtio-mmio-bus.2,free-page-reporting=on"});
+  }
+
+  // Gives QEMU a descriptor as /dev/fdset/N and returns that name. N is the descriptor's number.
+  std::string pass(DiskFile file) {
+    file.number = next_fd_++;
+    add({"-add-fd", cat("fd=", file.number, ",set=", file.number)});
+    command_.disk_files.push_back(std::move(file));
+    return cat("/dev/fdset/", next_fd_ - 1);
+  }
+
+  void disk(size_t index) {
+    const DiskSpec& disk = input_.spec.disks[index];
+    auto access = disk.read_only ? DiskFile::Access::read_only : DiskFile::Access::read_write;
+    std::string name = cat("disk", index);
+    std::string file;
+    if (disk.format == DiskSpec::Format::concat) {
+      std::vector<VmdkExtent> extents;
+      for (size_t i = 0; i < disk.files.size(); ++i)
+        extents.push_back({pass({0, disk.files[i], access, {}}), input_.disk_sizes[index][i]});
+      file = pass({0, {}, access, vmdk_descriptor(extents)});
+    } else {
+      file = pass({0, disk.files[0], access, {}});
+    }
+    ordered_json node = {{"node-name", name}, {"read-only", disk.read_only}, {"discard", "unmap"}};
+    // The drivers are always named: nothing is guessed from what the guest wrote.
+    switch (disk.format) {
+      case DiskSpec::Format::raw:
+        node["driver"] = "raw";
+        break;
+      case DiskSpec::Format::qcow2:
+        node["driver"] = "qcow2";
+        node["backing"] = nullptr;
+        break;
+      case DiskSpec::Format::concat:
+        node["driver"] = "vmdk";
+        break;
+    }
+    // Writes are acknowledged from the host's page cache; the guest's flush is an fdatasync.
+    node["file"] = {{"driver", "file"},
+                    {"filename", file},
+                    {"aio", "threads"},
+                    {"discard", "unmap"},
+                    {"cache", {{"direct", false}, {"no-flush", false}}}};
+    add_json("-blockdev", node);
+    // QEMU lists the slots to the kernel from the last to the first: the first disk, /dev/vda, has the last slot.
+    add({"-device", cat("virtio-blk-device,drive=", name, ",bus=virtio-mmio-bus.", 7 - index)});
+  }
+
+  void files() {
+    const QemuProgram& qemu = input_.program;
+    auto& files = command_.files;
+    files.push_back({qemu.binary.path, FenceFile::Use::execute});
+    if (!qemu.interpreter.empty()) files.push_back({qemu.interpreter, FenceFile::Use::execute});
+    for (const auto* list : {&qemu.libraries, &qemu.firmware})
+      for (const auto& file : *list) files.push_back({file.path});
+    files.push_back({input_.spec.kernel});
+    files.push_back({input_.spec.initramfs});
+  }
+
+  const CommandInput& input_;
+  QemuCommand command_;
+  int next_fd_ = kFirstDiskFd;
+};
+
+}  // namespace
+
+std::string kernel_words(const CommandInput& input) {
+  std::string words = kPortableKernelWords;
+  if (input.program.tsc_khz != 0) {
+    replace(words, "@TSC_KHZ@", cat(input.program.tsc_khz));
+  } else {
+    replace(words, " tsc_early_khz=@TSC_KHZ@ tsc=reliable", "");
+  }
+  if (input.guest_log) replace(words, " quiet", "");
+  // A processor brought up by the kernel costs 170 ms of the boot; the agent does it later, beside its own work.
+  if (input.spec.vcpus > 1) words += " maxcpus=1";
+  if (!input.extra_kernel_words.empty()) words += " " + input.extra_kernel_words;
+  return words;
+}
+
+Result<QemuCommand> build_command(const CommandInput& input) {
+  return Builder(input).build();
+}
+
+}  // namespace msb::qemu

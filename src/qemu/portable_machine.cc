@@ -1,0 +1,220 @@
+#include "qemu/portable_machine.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "qemu/command_line.h"
+#include "qemu/elf.h"
+#include "qemu/fence.h"
+
+namespace msb::qemu {
+namespace {
+
+constexpr size_t kStderrTail = 65536;
+
+Result<uint64_t> file_size(const std::string& path, std::string_view what) {
+  struct stat found{};
+  if (::stat(path.c_str(), &found) < 0)
+    return fail(Error::from_errno(errno, cat("the ", what, " ", path)).as(ErrorKind::invalid_config));
+  if (!S_ISREG(found.st_mode))
+    return fail(ErrorKind::invalid_config, cat("the ", what, " ", path, " is not a regular file"));
+  return static_cast<uint64_t>(found.st_size);
+}
+
+Result<> check_memory(uint32_t memory_mib) {
+  uint64_t host =
+      static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) >> 20;
+  if (memory_mib < host) return {};
+  return fail(
+      Error(ErrorKind::invalid_config, cat("memory: ", memory_mib, " MiB is more than this host has (", host, " MiB)"))
+          .hint("Ask for less with --memory."));
+}
+
+Result<std::vector<std::vector<uint64_t>>> check_files(const state::MachineSpec& spec) {
+  MSB_CHECK(file_size(spec.kernel, "guest kernel"));
+  MSB_CHECK(check_pvh_kernel(spec.kernel));
+  MSB_CHECK(file_size(spec.initramfs, "initramfs"));
+  std::vector<std::vector<uint64_t>> sizes;
+  for (const auto& disk : spec.disks) {
+    auto& of_disk = sizes.emplace_back();
+    for (const auto& file : disk.files) {
+      MSB_TRY(uint64_t size, file_size(file, "disk"));
+      of_disk.push_back(size);
+    }
+  }
+  return sizes;
+}
+
+// A memory file as QEMU wants it: open for reading only, like the descriptor of any read-only disk.
+Result<Fd> read_only_memfd(std::string_view contents) {
+  MSB_TRY(Fd file, make_memfd("disk", as_bytes(contents)));
+  return open_file(cat("/proc/self/fd/", file.get()), O_RDONLY);
+}
+
+Result<std::vector<Fd>> open_disk_files(const std::vector<DiskFile>& files) {
+  std::vector<Fd> opened;
+  for (const auto& file : files) {
+    bool writable = file.access == DiskFile::Access::read_write;
+    auto fd = file.path.empty() ? read_only_memfd(file.contents) : open_file(file.path, writable ? O_RDWR : O_RDONLY);
+    if (!fd) return fail(std::move(fd).error().context("give the machine its disk"));
+    opened.push_back(std::move(*fd));
+  }
+  return opened;
+}
+
+struct Channel {
+  Fd ours;
+  Fd theirs;
+};
+
+Result<Channel> make_channel() {
+  MSB_TRY(SocketPair pair, make_socket_pair());
+  MSB_CHECK(set_blocking(pair.first.get(), Blocking::no));
+  return Channel{std::move(pair.first), std::move(pair.second)};
+}
+
+// QEMU's last words, without its own name in front.
+std::string last_line(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  if (size_t start = text.rfind('\n'); start != std::string_view::npos) text.remove_prefix(start + 1);
+  if (size_t name = text.find("qemu-system-x86_64: "); name != std::string_view::npos) text.remove_prefix(name + 20);
+  return std::string(text);
+}
+
+}  // namespace
+
+Error MachineExit::to_error() const {
+  std::string said = last_line(stderr_tail);
+  if (stderr_tail.find("Failed to get \"write\" lock") != std::string::npos ||
+      stderr_tail.find("Failed to get shared \"write\" lock") != std::string::npos)
+    return Error(ErrorKind::runtime, "a disk of the sandbox is in use by another process")
+        .hint("Stop the other sandbox or program that has this disk image open.");
+  std::string message;
+  if (status.signal == SIGSYS) {
+    message = "QEMU was killed because it made a system call that its fence forbids";
+  } else if (status.signal != 0) {
+    message = cat("QEMU was killed by signal ", status.signal, " (", ::sigabbrev_np(status.signal), ")");
+  } else {
+    message = cat("QEMU ended with code ", status.code);
+  }
+  if (!said.empty()) message += ": " + said;
+  Error error(ErrorKind::runtime, std::move(message));
+  if (status.signal == SIGKILL)
+    error.hint("If nobody did that on purpose, the host probably ran out of memory: see dmesg.");
+  if (said.find("cannot set up guest memory") != std::string::npos)
+    error.hint("The host has too little free memory for this sandbox.");
+  return error;
+}
+
+PortableMachine::PortableMachine(const QemuProgram& program, MachineObserver observer)
+    : program_(program), observer_(std::move(observer)) {}
+
+PortableMachine::~PortableMachine() = default;
+
+Result<std::unique_ptr<PortableMachine>> PortableMachine::start(Reactor& reactor, const state::MachineSpec& spec,
+                                                                const QemuProgram& qemu, MachineObserver observer,
+                                                                const MachineOptions& options) {
+  MSB_CHECK(check_memory(spec.memory_mib));
+  MSB_TRY(auto sizes, check_files(spec));
+  MSB_TRY(QemuCommand command, build_command({spec, qemu, std::move(sizes), options.tb_size_mib, options.guest_log,
+                                              options.extra_kernel_words}));
+  MSB_TRY(std::vector<Fd> disks, open_disk_files(command.disk_files));
+  MSB_TRY(Channel agent, make_channel());
+  MSB_TRY(Channel console, make_channel());
+  MSB_TRY(Channel qmp, make_channel());
+  MSB_TRY(Pipe errors, make_pipe());
+  MSB_CHECK(set_blocking(errors.read.get(), Blocking::no));
+  MSB_TRY(Fd null, open_file("/dev/null"));
+
+  FencedCommand fenced;
+  fenced.argv = std::move(command.argv);
+  fenced.env = std::move(command.env);
+  fenced.files = std::move(command.files);
+  fenced.fds = {{null.get(), 0},
+                {errors.write.get(), 1},
+                {errors.write.get(), 2},
+                {agent.theirs.get(), kAgentFd},
+                {console.theirs.get(), kConsoleFd},
+                {qmp.theirs.get(), kQmpFd}};
+  for (size_t i = 0; i < disks.size(); ++i) fenced.fds.emplace_back(disks[i].get(), command.disk_files[i].number);
+  MSB_TRY(FencedChild child, start_fenced(fenced));
+
+  std::unique_ptr<PortableMachine> machine(new PortableMachine(qemu, std::move(observer)));
+  machine->child_ = std::move(child.child);
+  machine->walls_ = std::move(child.walls);
+  machine->agent_ = std::move(agent.ours);
+  machine->console_ = std::move(console.ours);
+  machine->stderr_ = std::move(errors.read);
+  MSB_TRY(machine->qmp_, QmpClient::create(reactor, std::move(qmp.ours),
+                                           [raw = machine.get()](const QmpEvent& event) { raw->on_event(event); }));
+  MSB_CHECK(machine->watch(reactor));
+  return machine;
+}
+
+Result<> PortableMachine::watch(Reactor& reactor) {
+  MSB_TRY(stderr_watch_, reactor.watch(stderr_.get(), EPOLLIN, [this](uint32_t) { read_stderr(); }));
+  MSB_TRY(exit_watch_, reactor.watch(child_.pidfd(), EPOLLIN, [this](uint32_t) { finish(); }));
+  return {};
+}
+
+void PortableMachine::read_stderr() {
+  char buffer[4096];
+  while (true) {
+    auto count = read_some(stderr_.get(), {reinterpret_cast<uint8_t*>(buffer), sizeof(buffer)});
+    if (!count) return;  // nothing more for now
+    if (*count == 0) return stderr_watch_.reset();
+    stderr_tail_.append(buffer, *count);
+    if (stderr_tail_.size() > 2 * kStderrTail) stderr_tail_.erase(0, stderr_tail_.size() - kStderrTail);
+  }
+}
+
+void PortableMachine::on_event(const QmpEvent& event) {
+  if (event.name == "SHUTDOWN") {
+    auto guest = event.data.find("guest");
+    guest_ended_ = guest != event.data.end() && guest->is_boolean() && guest->get<bool>();
+  }
+  if (auto handler = observer_.on_event) handler(event);
+}
+
+void PortableMachine::finish() {
+  read_stderr();
+  stderr_watch_.reset();
+  // What the guest's end was is said on QMP just before: read that first. Its observer must not destroy us now.
+  auto on_event_later = std::exchange(observer_.on_event, nullptr);
+  qmp_->drain();
+  exit_watch_.reset();
+  MachineExit exit;
+  if (auto status = child_.wait()) exit.status = *status;
+  if (stderr_tail_.size() > kStderrTail) stderr_tail_.erase(0, stderr_tail_.size() - kStderrTail);
+  exit.stderr_tail = std::move(stderr_tail_);
+  if (requested_)
+    exit.cause = MachineExit::Cause::requested;
+  else if (exit.status.signal != 0)
+    exit.cause = MachineExit::Cause::killed;
+  else if (exit.status.code == 0 && guest_ended_)
+    exit.cause = MachineExit::Cause::guest;
+  else
+    exit.cause = MachineExit::Cause::failed;
+  if (auto handler = std::move(observer_.on_exit)) handler(exit);
+}
+
+void PortableMachine::quit() {
+  requested_ = true;
+  qmp_->execute("quit", {});
+}
+
+void PortableMachine::kill() {
+  requested_ = true;
+  if (child_) (void)child_.signal(SIGKILL);
+}
+
+void PortableMachine::pause(QmpReply done) {
+  qmp_->execute("stop", std::move(done));
+}
+void PortableMachine::resume(QmpReply done) {
+  qmp_->execute("cont", std::move(done));
+}
+
+}  // namespace msb::qemu
