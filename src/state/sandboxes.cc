@@ -180,6 +180,10 @@ Result<> mark_starting(Database& database, const std::string& name) {
                       name);
 }
 
+Result<> record_pid(Database& database, const std::string& name, int pid) {
+  return expect_found(database.run("UPDATE sandbox SET pid = ? WHERE name = ?", {pid, name}), name);
+}
+
 Result<> mark_running(Database& database, const std::string& name, const RunFacts& facts) {
   int64_t now = now_ms();
   return expect_found(

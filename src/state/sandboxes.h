@@ -66,6 +66,8 @@ Result<std::vector<SandboxRow>> list_sandboxes(Database& database,
 
 // A new run begins: what is known of the last one is forgotten.
 Result<> mark_starting(Database& database, const std::string& name);
+// The process of the run that has begun, recorded before the guest is up.
+Result<> record_pid(Database& database, const std::string& name, int pid);
 struct RunFacts {
   int pid = 0;
   std::string machine;
