@@ -100,7 +100,7 @@ class MSB_API Image {
   static Result<ImageDetail> inspect(const std::string& reference);
   // ErrorKind::image_in_use when a sandbox still has it, unless forced.
   static Result<> remove(const std::string& reference, bool force = false);
-  // Removes what no reference and no sandbox needs.
+  // Removes every image that no sandbox uses, and what nothing needs any more.
   static Result<ImagePruneReport> prune();
 };
 
