@@ -5,7 +5,7 @@ import os
 import subprocess
 import tarfile
 
-from oci import Layer
+from images.oci import Layer
 
 _LEAN = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("man", "doc", "locale", "info", "lintian")]
 # What mmdebstrap writes for the benefit of the machine it ran on.

@@ -3,7 +3,7 @@
 import subprocess
 import tarfile
 
-from oci import Blob, Image, Layer
+from images.oci import Blob, Image, Layer
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\nworker:x:1000:1000::/home/worker:/bin/sh\n"
