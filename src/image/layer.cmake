@@ -1,0 +1,7 @@
+# Layers: tar to EROFS and back, and the merge of an image's layers. A library of its own,
+# so that its tests and fuzzers need no network code.
+msb_pkg(zlib zlib)
+msb_pkg(zstd libzstd)
+msb_library(layer SOURCES
+  layer_tar_fields.cc layer_tar.cc file_tree.cc layer_sink.cc layer_compression.cc layer_converter.cc
+  DEPS msb_disk msb_base_host msb_pkg::zlib msb_pkg::zstd)
