@@ -19,6 +19,8 @@ uint32_t default_tb_size_mib(uint32_t memory_mib) {
   return memory_mib >= 2048 ? 128 : 64;
 }
 
+constexpr uint64_t kGuestHz = 100;  // CONFIG_HZ of the guest kernel: lpj is loops per tick
+
 std::string directory_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
@@ -146,11 +148,8 @@ class Builder {
         break;
     }
     // Writes are acknowledged from the host's page cache; the guest's flush is an fdatasync.
-    node["file"] = {{"driver", "file"},
-                    {"filename", file},
-                    {"aio", "threads"},
-                    {"discard", "unmap"},
-                    {"cache", {{"direct", false}, {"no-flush", false}}}};
+    node["file"] = {{"driver", "file"}, {"filename", file},   {"aio", "threads"},
+                    {"locking", "off"}, {"discard", "unmap"}, {"cache", {{"direct", false}, {"no-flush", false}}}};
     add_json("-blockdev", node);
     // QEMU lists the slots to the kernel from the last to the first: the first disk, /dev/vda, has the last slot.
     add({"-device", cat("virtio-blk-device,drive=", name, ",bus=virtio-mmio-bus.", 7 - index)});
@@ -176,14 +175,14 @@ class Builder {
 
 std::string kernel_words(const CommandInput& input) {
   std::string words = kPortableKernelWords;
-  if (input.program.tsc_khz != 0) {
-    replace(words, "@TSC_KHZ@", cat(input.program.tsc_khz));
+  uint64_t khz = input.program.tsc_khz;
+  if (khz != 0) {
+    replace(words, "@TSC_KHZ@", cat(khz));
+    replace(words, "@LPJ@", cat(khz * 1000 / kGuestHz));
   } else {
-    replace(words, " tsc_early_khz=@TSC_KHZ@ tsc=reliable", "");
+    for (std::string_view word : {" tsc_early_khz=@TSC_KHZ@", " tsc=reliable", " lpj=@LPJ@"}) replace(words, word, "");
   }
   if (input.guest_log) replace(words, " quiet", "");
-  // A processor brought up by the kernel costs 170 ms of the boot; the agent does it later, beside its own work.
-  if (input.spec.vcpus > 1) words += " maxcpus=1";
   if (!input.extra_kernel_words.empty()) words += " " + input.extra_kernel_words;
   return words;
 }

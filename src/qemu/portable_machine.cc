@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "qemu/command_line.h"
+#include "qemu/disk_lock.h"
 #include "qemu/elf.h"
 #include "qemu/fence.h"
 
@@ -59,6 +60,7 @@ Result<std::vector<Fd>> open_disk_files(const std::vector<DiskFile>& files) {
     bool writable = file.access == DiskFile::Access::read_write;
     auto fd = file.path.empty() ? read_only_memfd(file.contents) : open_file(file.path, writable ? O_RDWR : O_RDONLY);
     if (!fd) return fail(std::move(fd).error().context("give the machine its disk"));
+    if (!file.path.empty()) MSB_CHECK(lock_disk(fd->get(), file.path, file.access));
     opened.push_back(std::move(*fd));
   }
   return opened;
@@ -87,10 +89,6 @@ std::string last_line(std::string_view text) {
 
 Error MachineExit::to_error() const {
   std::string said = last_line(stderr_tail);
-  if (stderr_tail.find("Failed to get \"write\" lock") != std::string::npos ||
-      stderr_tail.find("Failed to get shared \"write\" lock") != std::string::npos)
-    return Error(ErrorKind::runtime, "a disk of the sandbox is in use by another process")
-        .hint("Stop the other sandbox or program that has this disk image open.");
   std::string message;
   if (status.signal == SIGSYS) {
     message = "QEMU was killed because it made a system call that its fence forbids";

@@ -6,8 +6,10 @@
 //   CPUS                 brings all processors on line, answers their number
 //   CMDLINE              /proc/cmdline
 //   PANIC, REBOOT        what they say
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -38,12 +40,27 @@ void put(const std::string& path, const char* text) {
   close(fd);
 }
 
-int open_agent() {
-  for (int port = 0; port < 4; ++port) {
-    std::string name = "vport0p" + std::to_string(port);
-    if (text_of("/sys/class/virtio-ports/" + name + "/name") == "agent") return open(("/dev/" + name).c_str(), O_RDWR);
+// The node of port 1, whatever number the device got; empty when it is not there yet.
+std::string find_agent() {
+  std::string found;
+  DIR* directory = opendir("/dev");
+  while (dirent* entry = readdir(directory)) {
+    std::string name = entry->d_name;
+    if (name.starts_with("vport") && name.ends_with("p1")) found = "/dev/" + name;
   }
-  return -1;
+  closedir(directory);
+  return found;
+}
+
+// The port appears some time after its driver: waits for the node in /dev.
+int open_agent() {
+  int changes = inotify_init1(IN_CLOEXEC);
+  inotify_add_watch(changes, "/dev", IN_CREATE);
+  while (true) {
+    if (std::string path = find_agent(); !path.empty()) return open(path.c_str(), O_RDWR | O_CLOEXEC);
+    char event[4096];
+    if (read(changes, event, sizeof(event)) < 0) return -1;
+  }
 }
 
 std::string disks() {
