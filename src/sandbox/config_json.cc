@@ -117,6 +117,7 @@ void fields(auto& self, auto&& field)
 {
   field("config", self.config);
   field("manifest_digest", self.manifest_digest);
+  field("layers", self.layers);
   field("image", self.image);
 }
 

@@ -16,7 +16,8 @@ namespace msb {
 // A sandbox as it is stored: the user's words and what the image said when it was created.
 struct StoredConfig {
   SandboxConfig config;
-  std::string manifest_digest;  // empty for directories and disk images
+  std::string manifest_digest;      // empty for directories and disk images
+  std::vector<std::string> layers;  // its diff ids, the lowest first
   ImageConfig image;
 };
 

@@ -1,0 +1,170 @@
+#include <sys/random.h>
+
+#include <array>
+
+#include "base/cleanup.h"
+#include "base/sha256.h"
+#include "base/temp_dir.h"
+#include "image/layer_cache.h"
+#include "sandbox/lifecycle.h"
+#include "sandbox/machine_plan.h"
+#include "sandbox/prepare.h"
+
+namespace msb {
+namespace {
+
+std::string generate_id() {
+  std::array<uint8_t, 16> random{};
+  while (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
+  }
+  return to_hex(random);
+}
+
+Error already_exists(const std::string& name) {
+  return Error(ErrorKind::sandbox_already_exists, cat("a sandbox named '", name, "' already exists"))
+      .hint("choose another name, remove it with `msb rm`, or replace it with --replace");
+}
+
+// A folder that has disks but no row is what is left when the database was lost: somebody's data.
+bool has_orphaned_disks(const state::Home& home, const std::string& name) {
+  return path_exists(home.upper(name)) || path_exists(directory_image(home, name));
+}
+
+Result<> check_free_name(Store& store, const std::string& name) {
+  MSB_TRY(auto row, state::find_sandbox(store.database, name));
+  if (row) return fail(already_exists(name));
+  if (has_orphaned_disks(store.home, name))
+    return fail(already_exists(name).hint(
+        cat("its disks are in ", store.home.sandbox_dir(name), ", but the database does not know it")));
+  return {};
+}
+
+Result<> clear_name(Store& store, const std::string& name, std::chrono::milliseconds grace) {
+  MSB_TRY(auto row, state::find_sandbox(store.database, name));
+  if (row && state::claims_to_be_alive(row->status))
+    MSB_CHECK_CTX(grace.count() > 0 ? stop_sandbox(name, grace) : kill_sandbox(name), "replace the sandbox");
+  MSB_TRY(auto still, state::find_sandbox(store.database, name));
+  if (still) {
+    MSB_CHECK_CTX(remove_sandbox(name), "replace the sandbox");
+  } else {
+    MSB_CHECK(remove_tree(store.home.sandbox_dir(name)));
+  }
+  return {};
+}
+
+Result<state::SandboxRow> make_row(const std::string& id, const StoredConfig& stored) {
+  const SandboxConfig& config = stored.config;
+  state::SandboxRow row;
+  row.name = config.name;
+  row.id = id;
+  MSB_TRY(row.config_json, to_json(stored));
+  row.image = config.image.reference;
+  if (!stored.manifest_digest.empty()) row.image_manifest = stored.manifest_digest;
+  row.status = SandboxStatus::starting;
+  row.ephemeral = config.ephemeral;
+  row.cpus = config.cpus;
+  row.memory_mib = config.memory_mib;
+  EffectiveConfig effective = merge(stored.image, config);
+  MSB_TRY(auto startup, plan_startup(stored));
+  if (startup) {
+    row.command = startup->argv;
+  } else if (auto command = resolve_command(effective, std::nullopt)) {
+    row.command = *command;
+  }
+  row.labels = effective.labels;
+  return row;
+}
+
+// The name becomes ours: its lock, and a row that says starting.
+Result<FileLock> claim_new(Store& store, const state::SandboxRow& row) {
+  MSB_TRY(auto transaction, store.database.begin());
+  MSB_CHECK(check_free_name(store, row.name));
+  MSB_TRY(auto lock, state::try_lock_sandbox(store.home, row.name));
+  if (!lock) return fail(already_exists(row.name));
+  MSB_CHECK(state::insert_sandbox(store.database, row));
+  MSB_CHECK(transaction.commit());
+  return std::move(*lock);
+}
+
+Result<FileLock> claim_stopped(Store& store, const std::string& name) {
+  MSB_TRY(auto transaction, store.database.begin());
+  MSB_TRY(auto row, state::get_sandbox(store.database, name));
+  MSB_TRY(auto lock, state::try_lock_sandbox(store.home, name));
+  if (!lock || state::claims_to_be_alive(row.status))
+    return fail(Error(ErrorKind::sandbox_still_running, cat("sandbox '", name, "' is already running"))
+                    .hint("`msb exec` runs a command in it"));
+  MSB_CHECK(state::mark_starting(store.database, name));
+  MSB_CHECK(transaction.commit());
+  return std::move(*lock);
+}
+
+Result<RunningProcess> boot(Store& store, const std::string& id, const StoredConfig& stored, const FileLock& lock) {
+  const std::string& name = stored.config.name;
+  MSB_CHECK(prepare_disks(store.home, stored));
+  MSB_TRY(auto config, plan_launch(store.home, id, stored));
+  // So that somebody else can stop it while it starts.
+  auto note_pid = [&](pid_t pid) {
+    (void)store.database.run("UPDATE sandbox SET pid = ? WHERE name = ? AND status = 'starting'", {pid, name});
+  };
+  return launch(config, lock, store.home.runtime_log(name), note_pid);
+}
+
+// Nothing stays of a sandbox that never ran, except the logs of one that has a name to find them by.
+void forget(Store& store, const StoredConfig& stored) {
+  const std::string& name = stored.config.name;
+  std::string logs = store.home.sandbox_logs_dir(name);
+  std::string saved;
+  if (!stored.config.ephemeral && path_exists(logs) && store.home.make_dir(store.home.tmp_dir())) {
+    if (auto place = TempDir::create(store.home.tmp_dir(), "removed-")) {
+      if (::rename(logs.c_str(), (place->path() + "/logs").c_str()) == 0) saved = place->release();
+    }
+  }
+  (void)state::remove_sandbox(store.home, store.database, name);
+  if (saved.empty()) return;
+  if (store.home.make_dir(store.home.sandbox_dir(name))) (void)::rename((saved + "/logs").c_str(), logs.c_str());
+  (void)remove_tree(saved);
+}
+
+}  // namespace
+
+Result<LiveSandbox> create_sandbox(SandboxConfig config, const PullProgress& progress) {
+  if (config.name.empty()) config.name = generate_sandbox_name();
+  MSB_CHECK(validate(config));
+  MSB_CHECK(check_host(config));
+  MSB_TRY(Store store, Store::open());
+  if (!config.replace_grace) MSB_CHECK(check_free_name(store, config.name));
+  // Held until a row names the image, so that nobody's prune takes it away between.
+  MSB_TRY(FileLock cache, image::hold_cache(store.home));
+  auto replace_grace = config.replace_grace;
+  MSB_TRY(StoredConfig stored, resolve_image(std::move(config), progress));
+  if (replace_grace) MSB_CHECK(clear_name(store, stored.config.name, *replace_grace));
+  std::string id = generate_id();
+  MSB_TRY(auto row, make_row(id, stored));
+  MSB_TRY(FileLock lock, claim_new(store, row));
+  {
+    FileLock released = std::move(cache);
+  }
+  auto process = boot(store, id, stored, lock);
+  if (!process) {
+    forget(store, stored);
+    return fail(std::move(process).error());
+  }
+  return LiveSandbox{stored.config.name, std::move(id), std::move(stored), std::move(*process)};
+}
+
+Result<LiveSandbox> start_sandbox(const std::string& name, bool detached) {
+  MSB_TRY(Store store, Store::open());
+  MSB_TRY(auto row, state::get_sandbox(store.database, name));
+  MSB_TRY(StoredConfig stored, stored_config_from_json(row.config_json));
+  stored.config.detached = detached;
+  MSB_TRY(FileLock lock, claim_stopped(store, name));
+  auto process = boot(store, row.id, stored, lock);
+  if (!process) {
+    (void)state::mark_ended(store.database, name,
+                            {.status = SandboxStatus::crashed, .termination_reason = "failed", .exit_code = {}});
+    return fail(std::move(process).error());
+  }
+  return LiveSandbox{name, row.id, std::move(stored), std::move(*process)};
+}
+
+}  // namespace msb

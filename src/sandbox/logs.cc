@@ -1,0 +1,22 @@
+#include "base/temp_dir.h"
+#include "sandbox/store.h"
+#include "state/log_reader.h"
+
+namespace msb {
+
+Result<> Sandbox::logs(const std::string& name, const LogQuery& query,
+                       const std::function<bool(const LogEntry&)>& deliver) {
+  MSB_CHECK(validate_sandbox_name(name));
+  MSB_TRY(Store store, Store::open());
+  MSB_TRY(auto row, state::find_sandbox(store.database, name));
+  // A sandbox that failed to come up has no row any more, but its logs are kept.
+  if (!row && !path_exists(store.home.sandbox_logs_dir(name)))
+    return state::get_sandbox(store.database, name).map([](const auto&) {});
+  Fd ended;
+  if (query.follow && row) {
+    MSB_TRY(ended, state::watch_sandbox_end(store.home, store.database, name));
+  }
+  return state::read_log(store.home.exec_log(name), query, deliver, ended.get());
+}
+
+}  // namespace msb

@@ -1,0 +1,119 @@
+#include "sandbox/machine_plan.h"
+
+#include <algorithm>
+
+#include "base/units.h"
+#include "sandbox/exec_request.h"
+#include "sandbox/validate.h"
+
+namespace msb {
+namespace {
+
+// /tmp is a tmpfs of a quarter of the memory, but not more than this.
+constexpr uint64_t kMaxTmpMib = 512;
+
+std::string_view machine_name(MachineChoice choice) {
+  switch (choice) {
+    case MachineChoice::automatic:
+      return "auto";
+    case MachineChoice::kvm:
+      return "kvm";
+    case MachineChoice::portable:
+      return "portable";
+  }
+  return "auto";
+}
+
+wire::RootSpec plan_root(const SandboxConfig& config) {
+  wire::RootSpec root;
+  if (config.image.kind == ImageSource::Kind::disk) {
+    root.kind = "disk";
+    root.device = "/dev/vda";
+    root.fstype = config.image.fstype;
+    return root;
+  }
+  root.kind = "overlay";
+  root.lower = "/dev/vda";
+  if (config.root_disk.kind == RootDisk::Kind::managed) {
+    root.device = "/dev/vdb";
+  } else {
+    root.tmpfs_bytes = uint64_t{config.root_disk.size_mib} * kMiB;
+  }
+  return root;
+}
+
+}  // namespace
+
+std::string directory_image(const state::Home& home, const std::string& name) {
+  return home.sandbox_dir(name) + "/root.erofs";
+}
+
+state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& stored) {
+  const SandboxConfig& config = stored.config;
+  state::MachineSpec spec;
+  spec.vcpus = config.cpus;
+  spec.memory_mib = config.memory_mib;
+  if (config.image.kind == ImageSource::Kind::disk) {
+    bool qcow2 = config.image.format == DiskFormat::qcow2;
+    spec.disks.push_back({.format = qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw,
+                          .files = {config.image.reference}});
+    return spec;
+  }
+  state::DiskSpec lower{.format = state::DiskSpec::Format::concat, .files = {}, .read_only = true};
+  if (config.image.kind == ImageSource::Kind::directory) {
+    lower.files = {directory_image(home, config.name)};
+  } else {
+    lower.files.push_back(home.image_tree(stored.manifest_digest));
+    for (const auto& diff_id : stored.layers) lower.files.push_back(home.layer(diff_id));
+  }
+  spec.disks.push_back(std::move(lower));
+  if (config.root_disk.kind == RootDisk::Kind::managed)
+    spec.disks.push_back({.format = state::DiskSpec::Format::raw, .files = {home.upper(config.name)}});
+  return spec;
+}
+
+Result<wire::Bootstrap> plan_bootstrap(const StoredConfig& stored) {
+  const SandboxConfig& config = stored.config;
+  EffectiveConfig effective = merge(stored.image, config);
+  wire::Bootstrap bootstrap;
+  bootstrap.root = plan_root(config);
+  bootstrap.hostname = effective_hostname(config);
+  bootstrap.env = std::move(effective.env);
+  bootstrap.workdir = std::move(effective.workdir);
+  bootstrap.user = std::move(effective.user);
+  MSB_TRY(bootstrap.rlimits, to_wire(config.rlimits));
+  bootstrap.cpus = config.cpus;
+  if (config.image.kind != ImageSource::Kind::disk)
+    bootstrap.tmp_bytes = std::clamp<uint64_t>(config.memory_mib / 4, 1, kMaxTmpMib) * kMiB;
+  return bootstrap;
+}
+
+Result<std::optional<state::StartupCommand>> plan_startup(const StoredConfig& stored) {
+  const auto& words = stored.config.startup_command;
+  if (!words) return std::nullopt;
+  EffectiveConfig effective = merge(stored.image, stored.config);
+  auto argv = resolve_command(effective, words->empty() ? std::nullopt : words);
+  if (!argv && words->empty()) return std::nullopt;
+  if (!argv) return fail(std::move(argv).error());
+  return state::StartupCommand{std::move(*argv), stored.config.keep_after_startup_success};
+}
+
+Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::string& id, const StoredConfig& stored) {
+  const SandboxConfig& config = stored.config;
+  state::LaunchConfig launch;
+  launch.name = config.name;
+  launch.id = id;
+  launch.home = home.path();
+  launch.machine = plan_machine(home, stored);
+  launch.machine_choice = machine_name(config.machine);
+  MSB_TRY(auto bootstrap, plan_bootstrap(stored));
+  launch.bootstrap = wire::encode(bootstrap);
+  MSB_TRY(launch.startup, plan_startup(stored));
+  launch.attached = !config.detached;
+  launch.ephemeral = config.ephemeral;
+  if (config.max_duration) launch.max_duration_ms = static_cast<uint64_t>(config.max_duration->count());
+  if (config.idle_timeout) launch.idle_timeout_ms = static_cast<uint64_t>(config.idle_timeout->count());
+  return launch;
+}
+
+}  // namespace msb

@@ -1,0 +1,114 @@
+#include "sandbox/prepare.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <thread>
+
+#include "base/temp_dir.h"
+#include "base/units.h"
+#include "disk/ext4_template.h"
+#include "disk/qcow2.h"
+#include "sandbox/directory_image.h"
+#include "sandbox/machine_plan.h"
+
+namespace msb {
+namespace {
+
+// Below this a guest fails in the middle of its work in ways nobody understands.
+constexpr uint64_t kMinFree = 64 * kMiB;
+
+Result<std::string> absolute(const std::string& path) {
+  char resolved[PATH_MAX];
+  if (::realpath(path.c_str(), resolved)) return std::string(resolved);
+  Error error = Error::from_errno(errno, cat("open the image ", path)).as(ErrorKind::path_not_found);
+  return fail(std::move(error).hint("an image that begins with '.', '/' or '~' is a path on this host"));
+}
+
+Result<> check_disk_image(const SandboxConfig& config) {
+  const std::string& path = config.image.reference;
+  struct stat status;
+  if (::stat(path.c_str(), &status) < 0) return fail_errno(cat("open the disk image ", path));
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+    return fail(ErrorKind::invalid_config, cat(path, " is not a disk image"));
+  // The guest owns this disk: it must be able to write.
+  if (::access(path.c_str(), R_OK | W_OK) < 0)
+    return fail(Error::from_errno(errno, cat("open the disk image ", path)).hint("the guest writes to it"));
+  if (config.image.format == DiskFormat::qcow2) return disk::inspect_qcow2(path).map([](const auto&) {});
+  if (S_ISREG(status.st_mode) && (status.st_size == 0 || status.st_size % 512 != 0))
+    return fail(Error(ErrorKind::corrupt, cat(path, " is not a raw disk image: its size is not a multiple of 512"))
+                    .hint("is it a qcow2 image? say PATH:format=qcow2"));
+  return {};
+}
+
+Result<> check_free_space(const state::Home& home) {
+  struct statvfs status;
+  if (::statvfs(home.path().c_str(), &status) < 0) return fail_errno(cat("look at ", home.path()));
+  uint64_t free = uint64_t{status.f_bavail} * status.f_frsize;
+  if (free >= kMinFree) return {};
+  return fail(Error::from_errno(ENOSPC, cat("only ", format_size(free), " are free in ", home.path()))
+                  .hint("free some space (`msb image prune`), or set MSB_HOME to another disk"));
+}
+
+}  // namespace
+
+Result<> check_host(const SandboxConfig& config) {
+  uint64_t memory = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (config.memory_mib > memory / kMiB)
+    return fail(Error(ErrorKind::invalid_config,
+                      cat(config.memory_mib, " MiB of memory are more than this host's ", memory / kMiB, " MiB"))
+                    .hint("give the sandbox less memory"));
+  unsigned cpus = std::thread::hardware_concurrency();
+  if (cpus > 0 && config.cpus > cpus)
+    return fail(Error(ErrorKind::invalid_config, cat(config.cpus, " CPUs are more than this host's ", cpus))
+                    .hint("give the sandbox fewer CPUs"));
+  return {};
+}
+
+Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& progress) {
+  StoredConfig stored;
+  if (config.image.kind == ImageSource::Kind::oci) {
+    PullOptions options{.policy = config.pull_policy, .registry = config.registry, .progress = progress};
+    MSB_TRY(ImageDetail detail, Image::pull(config.image.reference, options));
+    stored.manifest_digest = detail.info.manifest_digest;
+    for (const auto& layer : detail.layers) stored.layers.push_back(layer.diff_id);
+    stored.image = std::move(detail.config);
+  } else {
+    MSB_TRY(config.image.reference, absolute(config.image.reference));
+  }
+  if (config.image.kind == ImageSource::Kind::disk) MSB_CHECK(check_disk_image(config));
+  stored.config = std::move(config);
+  return stored;
+}
+
+Result<> prepare_disks(const state::Home& home, const StoredConfig& stored) {
+  const SandboxConfig& config = stored.config;
+  MSB_CHECK(home.make_dir(home.sandbox_logs_dir(config.name)));
+  if (config.image.kind == ImageSource::Kind::disk) return check_disk_image(config);
+  MSB_CHECK(check_free_space(home));
+  if (config.image.kind == ImageSource::Kind::directory) {
+    std::string image = directory_image(home, config.name);
+    if (!path_exists(image)) {
+      // By rename, so that a crash in between is not taken for a finished image at the next start.
+      MSB_CHECK(make_directory_image(config.image.reference, image + ".new"));
+      if (::rename((image + ".new").c_str(), image.c_str()) < 0) return fail_errno(cat("rename to ", image));
+    }
+  }
+  for (const auto& file : plan_machine(home, stored).disks.front().files)
+    if (!path_exists(file))
+      return fail(
+          Error(ErrorKind::image_not_found, cat("a file of the image ", config.image.reference, " is gone: ", file))
+              .hint("pull the image again, or make the sandbox anew"));
+  if (config.root_disk.kind == RootDisk::Kind::tmpfs) return {};
+  std::string upper = home.upper(config.name);
+  if (path_exists(upper)) return {};
+  MSB_CHECK_CTX(disk::make_upper_disk(upper + ".new", config.root_disk.size_mib, home.ext4_dir()),
+                "make the root disk");
+  if (::rename((upper + ".new").c_str(), upper.c_str()) < 0) return fail_errno(cat("rename to ", upper));
+  return {};
+}
+
+}  // namespace msb

@@ -1,0 +1,22 @@
+// What a sandbox needs on disk before its machine can start.
+#pragma once
+
+#include <microsandbox/image.h>
+
+#include "base/file_lock.h"
+#include "sandbox/config_json.h"
+#include "state/home.h"
+
+namespace msb {
+
+// Memory and processors that this host does not have are ErrorKind::invalid_config.
+Result<> check_host(const SandboxConfig& config);
+
+// Pulls an OCI image by policy, or checks that the directory or disk image is there; what start() will need
+// goes into the result. Paths become absolute.
+Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& progress);
+
+// Makes the sandbox's folder and the disks that are missing in it; keeps those that are there.
+Result<> prepare_disks(const state::Home& home, const StoredConfig& stored);
+
+}  // namespace msb

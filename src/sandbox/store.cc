@@ -1,0 +1,36 @@
+#include "sandbox/store.h"
+
+namespace msb {
+
+Result<Store> Store::open() {
+  MSB_TRY(auto home, state::Home::resolve());
+  MSB_TRY(auto database, state::Database::open(home));
+  MSB_CHECK(state::reconcile(home, database));
+  return Store{std::move(home), std::move(database)};
+}
+
+SandboxInfo to_info(const state::SandboxRow& row) {
+  SandboxInfo info;
+  info.id = row.id;
+  info.name = row.name;
+  info.image = row.image;
+  info.status = row.status;
+  info.created_at_ms = row.created_at_ms;
+  info.updated_at_ms = row.updated_at_ms;
+  info.started_at_ms = row.started_at_ms;
+  info.pid = row.pid;
+  info.cpus = row.cpus;
+  info.memory_mib = row.memory_mib;
+  info.ephemeral = row.ephemeral;
+  info.labels = row.labels;
+  info.command = row.command;
+  info.machine = row.machine;
+  info.isolation = row.isolation;
+  info.walls = row.walls;
+  info.termination_reason = row.termination_reason;
+  info.exit_code = row.exit_code;
+  info.config_json = row.config_json;
+  return info;
+}
+
+}  // namespace msb
