@@ -84,7 +84,7 @@ std::string read_disk(const char* disk, long sector) {
 
 std::string write_disk(const char* disk, const char* text) {
   int fd = open((std::string("/dev/") + disk).c_str(), O_RDWR);
-  if (fd < 0) return "REFUSED";
+  if (fd < 0) return "ERROR";
   char block[512] = {};
   strncpy(block, text, sizeof(block) - 1);
   bool good = pwrite(fd, block, sizeof(block), 0) == sizeof(block) && fsync(fd) == 0;
