@@ -1,0 +1,67 @@
+#include "vmm/portable.h"
+
+#include "qemu/portable_machine.h"
+#include "state/home.h"
+
+namespace msb::vmm {
+namespace {
+
+MachineEnd to_end(const qemu::MachineExit& exit) {
+  using Cause = qemu::MachineExit::Cause;
+  MachineEnd end;
+  switch (exit.cause) {
+    case Cause::guest:
+      end.cause = MachineEnd::Cause::guest;
+      return end;
+    case Cause::requested:
+      end.cause = MachineEnd::Cause::requested;
+      return end;
+    case Cause::killed:
+      end.cause = MachineEnd::Cause::killed;
+      break;
+    case Cause::failed:
+      end.cause = MachineEnd::Cause::failed;
+      break;
+  }
+  Error error = exit.to_error();
+  end.message = error.to_string();
+  if (!error.hints().empty()) end.hint = error.hints().front();
+  return end;
+}
+
+class Portable final : public Machine {
+ public:
+  explicit Portable(std::unique_ptr<qemu::PortableMachine> machine) : machine_(std::move(machine)) {}
+  int agent_fd() const override { return machine_->agent_fd(); }
+  int console_fd() const override { return machine_->console_fd(); }
+  std::string name() const override { return "portable"; }
+  std::string isolation() const override { return "process"; }
+  std::vector<Wall> walls() const override {
+    std::vector<Wall> walls{
+        {"vm", true, cat("QEMU ", machine_->program().version.to_string(), ", software emulation")}};
+    for (const auto& report : machine_->walls())
+      walls.push_back({std::string(qemu::wall_name(report.wall)), report.up, report.reason});
+    return walls;
+  }
+  void kill() override { machine_->kill(); }
+
+ private:
+  std::unique_ptr<qemu::PortableMachine> machine_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> build_portable_machine(Reactor& reactor, const state::LaunchConfig& config,
+                                                        ExitHandler on_exit) {
+  MSB_TRY(auto home, state::Home::at(config.home));
+  qemu::QemuSearch search;
+  search.cache_file = home.qemu_probe();
+  search.extra_dirs = {home.path() + "/qemu/bin"};
+  MSB_TRY(auto program, qemu::find_qemu(search));
+  qemu::MachineObserver observer;
+  observer.on_exit = [on_exit = std::move(on_exit)](const qemu::MachineExit& exit) { on_exit(to_end(exit)); };
+  MSB_TRY(auto machine, qemu::PortableMachine::start(reactor, config.machine, program, std::move(observer)));
+  return std::make_unique<Portable>(std::move(machine));
+}
+
+}  // namespace msb::vmm
