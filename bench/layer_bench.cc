@@ -1,4 +1,5 @@
-// layer_bench [--keep OUTPUT] BLOB...: converts layer blobs (gzip, zstd or plain tar) to EROFS and prints the throughput.
+// layer_bench [--keep OUTPUT] BLOB...: converts layer blobs (gzip, zstd or plain tar) to EROFS and prints the
+// throughput.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -33,9 +34,10 @@ Result<> run(const std::vector<std::string>& blobs, const std::string& keep) {
     MSB_TRY(LayerInfo info, convert(blobs[i], output));
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const double megabytes = static_cast<double>(info.uncompressed_size) / 1e6;
-    std::printf("%s: %llu entries, %.1f MB blob, %.1f MB tar, %.1f MB erofs, %.3f s, %.0f MB/s of tar\n", blobs[i].c_str(),
-                static_cast<unsigned long long>(info.entries), static_cast<double>(info.compressed_size) / 1e6, megabytes,
-                static_cast<double>(info.erofs_size) / 1e6, seconds, megabytes / seconds);
+    std::printf("%s: %llu entries, %.1f MB blob, %.1f MB tar, %.1f MB erofs, %.3f s, %.0f MB/s of tar\n",
+                blobs[i].c_str(), static_cast<unsigned long long>(info.entries),
+                static_cast<double>(info.compressed_size) / 1e6, megabytes, static_cast<double>(info.erofs_size) / 1e6,
+                seconds, megabytes / seconds);
     seconds_total += seconds;
     bytes_total += megabytes;
   }

@@ -125,13 +125,19 @@ struct [[gnu::packed]] Dirent {
 };
 static_assert(sizeof(Dirent) == 12);
 
-inline constexpr uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+inline constexpr uint64_t round_up(uint64_t value, uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
 
 // Device numbers in the kernel's "new" encoding: 12 bits major, 20 bits minor.
 inline constexpr uint32_t encode_device(uint32_t major, uint32_t minor) {
   return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
 }
-inline constexpr uint32_t device_major(uint32_t encoded) { return (encoded >> 8) & 0xfff; }
-inline constexpr uint32_t device_minor(uint32_t encoded) { return (encoded & 0xff) | ((encoded >> 12) & 0xfff00); }
+inline constexpr uint32_t device_major(uint32_t encoded) {
+  return (encoded >> 8) & 0xfff;
+}
+inline constexpr uint32_t device_minor(uint32_t encoded) {
+  return (encoded & 0xff) | ((encoded >> 12) & 0xfff00);
+}
 
 }  // namespace msb::disk::erofs

@@ -14,13 +14,20 @@ using erofs::round_up;
 // The file types of directory entries (the kernel's FT_*).
 uint8_t file_type(uint16_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFREG: return 1;
-    case S_IFDIR: return 2;
-    case S_IFCHR: return 3;
-    case S_IFBLK: return 4;
-    case S_IFIFO: return 5;
-    case S_IFSOCK: return 6;
-    case S_IFLNK: return 7;
+    case S_IFREG:
+      return 1;
+    case S_IFDIR:
+      return 2;
+    case S_IFCHR:
+      return 3;
+    case S_IFBLK:
+      return 4;
+    case S_IFIFO:
+      return 5;
+    case S_IFSOCK:
+      return 6;
+    case S_IFLNK:
+      return 7;
   }
   return 0;
 }

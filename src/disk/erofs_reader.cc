@@ -43,7 +43,7 @@ Result<ErofsReader> ErofsReader::adopt(Fd fd, std::string name) {
 }
 
 Result<> ErofsReader::read_super() {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd_.get(), &status) != 0) return fail_errno(cat("fstat ", name_));
   file_size_ = static_cast<uint64_t>(status.st_size);
   if (file_size_ < kBlockSize) return corrupt("it has no superblock");
@@ -179,12 +179,19 @@ Result<InodeId> ErofsReader::load_inode(Loading& loading, uint64_t nid) {
     if (!xattrs.empty()) inode.xattrs = std::make_unique<std::vector<Xattr>>(std::move(xattrs));
   }
   switch (inode.mode & S_IFMT) {
-    case S_IFREG: MSB_CHECK(load_file(loading, disk, inode)); break;
-    case S_IFDIR: loading.directories.emplace_back(nid, id); break;
+    case S_IFREG:
+      MSB_CHECK(load_file(loading, disk, inode));
+      break;
+    case S_IFDIR:
+      loading.directories.emplace_back(nid, id);
+      break;
     case S_IFCHR:
-    case S_IFBLK: inode.rdev = disk.fields.u; break;
+    case S_IFBLK:
+      inode.rdev = disk.fields.u;
+      break;
     case S_IFIFO:
-    case S_IFSOCK: break;
+    case S_IFSOCK:
+      break;
     case S_IFLNK: {
       if (disk.fields.size == 0 || disk.fields.size > erofs::kSymlinkMax) return corrupt("a symlink has a bad length");
       if (disk.layout == Layout::chunks) return corrupt("a symlink has chunks");
@@ -195,7 +202,8 @@ Result<InodeId> ErofsReader::load_inode(Loading& loading, uint64_t nid) {
       inode.target = loading.tree.intern(as_text(target));
       break;
     }
-    default: return corrupt("an inode has an unknown type");
+    default:
+      return corrupt("an inode has an unknown type");
   }
   return id;
 }
@@ -268,7 +276,8 @@ Result<> ErofsReader::load_directory_block(Loading& loading, ByteView block, Ino
   };
   if (block.size() < sizeof(erofs::Dirent)) return corrupt("a directory is cut off");
   const size_t names = dirent_at(0).name_offset;
-  if (names == 0 || names % sizeof(erofs::Dirent) != 0 || names >= block.size()) return corrupt("a bad directory block");
+  if (names == 0 || names % sizeof(erofs::Dirent) != 0 || names >= block.size())
+    return corrupt("a bad directory block");
   const size_t count = names / sizeof(erofs::Dirent);
   for (size_t i = 0; i < count; ++i) {
     const erofs::Dirent dirent = dirent_at(i);
@@ -291,7 +300,8 @@ Result<size_t> ErofsReader::read(const Inode& inode, uint64_t offset, MutableByt
   if (offset >= inode.size) return size_t{0};
   buffer = buffer.first(std::min<uint64_t>(buffer.size(), inode.size - offset));
   if (!inode.sparse) {
-    MSB_CHECK_CTX(pread_full(fd_.get(), buffer, uint64_t{inode.block} * kBlockSize + offset), cat("while reading ", name_));
+    MSB_CHECK_CTX(pread_full(fd_.get(), buffer, uint64_t{inode.block} * kBlockSize + offset),
+                  cat("while reading ", name_));
     return buffer.size();
   }
   const uint64_t chunk_size = uint64_t{kBlockSize} << inode.sparse->chunk_bits;

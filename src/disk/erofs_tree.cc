@@ -30,7 +30,9 @@ void Inode::remove_xattr(std::string_view name) {
   if (xattrs->empty()) xattrs.reset();
 }
 
-ErofsTree::ErofsTree() { create(S_IFDIR | 0755); }
+ErofsTree::ErofsTree() {
+  create(S_IFDIR | 0755);
+}
 
 InodeId ErofsTree::create(uint16_t mode) {
   Inode& inode = inodes_.emplace_back();

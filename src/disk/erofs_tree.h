@@ -45,9 +45,9 @@ struct Inode {
   uint32_t gid = 0;
   uint32_t mtime_nsec = 0;
   int64_t mtime = 0;
-  uint64_t size = 0;     // of regular files
-  uint32_t block = 0;    // regular files without holes: first block
-  uint32_t rdev = 0;     // character and block devices, see erofs::encode_device
+  uint64_t size = 0;                     // of regular files
+  uint32_t block = 0;                    // regular files without holes: first block
+  uint32_t rdev = 0;                     // character and block devices, see erofs::encode_device
   std::string_view target;               // symlinks
   std::unique_ptr<Directory> directory;  // directories
   std::unique_ptr<std::vector<Xattr>> xattrs;

@@ -56,7 +56,9 @@ Result<> ErofsWriter::append_zeros(uint64_t count) {
   return {};
 }
 
-Result<> ErofsWriter::pad() { return append_zeros(round_up(offset_, kBlockSize) - offset_); }
+Result<> ErofsWriter::pad() {
+  return append_zeros(round_up(offset_, kBlockSize) - offset_);
+}
 
 Result<uint32_t> ErofsWriter::next_block() const {
   if (offset_ % kBlockSize != 0) return fail(ErrorKind::internal, "EROFS: file data must start on a block boundary");

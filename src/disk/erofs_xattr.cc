@@ -13,8 +13,11 @@ struct Prefix {
   bool whole_name;  // the attribute has no name behind the prefix
 };
 constexpr Prefix kPrefixes[] = {
-    {1, "user.", false},     {2, "system.posix_acl_access", true}, {3, "system.posix_acl_default", true},
-    {4, "trusted.", false},  {6, "security.", false},
+    {1, "user.", false},
+    {2, "system.posix_acl_access", true},
+    {3, "system.posix_acl_default", true},
+    {4, "trusted.", false},
+    {6, "security.", false},
 };
 
 const Prefix* prefix_of(std::string_view name) {

@@ -39,13 +39,20 @@ bool foreign_xattr(std::string_view name) {
 
 uint16_t file_type(TarType type) {
   switch (type) {
-    case TarType::file: return S_IFREG;
-    case TarType::symlink: return S_IFLNK;
-    case TarType::char_device: return S_IFCHR;
-    case TarType::block_device: return S_IFBLK;
-    case TarType::directory: return S_IFDIR;
-    case TarType::fifo: return S_IFIFO;
-    case TarType::hard_link: break;
+    case TarType::file:
+      return S_IFREG;
+    case TarType::symlink:
+      return S_IFLNK;
+    case TarType::char_device:
+      return S_IFCHR;
+    case TarType::block_device:
+      return S_IFBLK;
+    case TarType::directory:
+      return S_IFDIR;
+    case TarType::fifo:
+      return S_IFIFO;
+    case TarType::hard_link:
+      break;
   }
   return 0;
 }
@@ -142,7 +149,8 @@ Result<InodeId> FileTree::add(TarEntry& entry) {
   if (entry.type == TarType::symlink) {
     const std::string& target = entry.link_target;
     if (target.empty()) return refuse(entry.path, "is a symbolic link to nowhere");
-    if (target.size() > disk::erofs::kSymlinkMax) return refuse(entry.path, "is a symbolic link longer than 4095 bytes");
+    if (target.size() > disk::erofs::kSymlinkMax)
+      return refuse(entry.path, "is a symbolic link longer than 4095 bytes");
     if (target.find('\0') != target.npos) return refuse(entry.path, "is a symbolic link with a NUL byte in it");
     MSB_CHECK(charge(target.size()));
     tree_.inode(id).target = tree_.intern(target);
@@ -214,7 +222,8 @@ Result<> FileTree::add_hard_link(const TarEntry& entry, InodeId parent, std::str
     }
   }
   const Inode& inode = tree_.inode(target);
-  if (inode.is_directory()) return refuse(entry.path, cat("is a hard link to the directory \"", entry.link_target, '"'));
+  if (inode.is_directory())
+    return refuse(entry.path, cat("is a hard link to the directory \"", entry.link_target, '"'));
   if (InodeId old = tree_.find(parent, name); old != kNoInode && tree_.inode(old).is_directory()) {
     last_parent_ = kNoInode;
   }

@@ -26,6 +26,8 @@ inline constexpr std::string_view kOpaqueXattr = "trusted.overlay.opaque";
 
 class FileTree {
  public:
+  FileTree() { tree_.inode(disk::ErofsTree::kRoot).set_xattr(kImplicitXattr, "y"); }
+
   // Adds what the entry describes. Returns its inode: for a file, the caller sets block or sparse.
   // kNoInode when there is nothing more to do (whiteouts, hard links, ignored entries).
   Result<disk::InodeId> add(TarEntry& entry);

@@ -4,4 +4,5 @@ msb_pkg(zlib zlib)
 msb_pkg(zstd libzstd)
 msb_library(layer SOURCES
   layer_tar_fields.cc layer_tar.cc file_tree.cc layer_sink.cc layer_compression.cc layer_converter.cc
+  layer_merge.cc layer_export.cc layer_tar_writer.cc
   DEPS msb_disk msb_base_host msb_pkg::zlib msb_pkg::zstd)

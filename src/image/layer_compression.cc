@@ -129,16 +129,17 @@ Result<Compression> compression_of(std::string_view media_type) {
       media_type == "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip") {
     return Compression::gzip;
   }
-  for (std::string_view base : {"application/vnd.oci.image.layer.v1.tar",
-                                "application/vnd.oci.image.layer.nondistributable.v1.tar",
-                                "application/vnd.docker.image.rootfs.diff.tar"}) {
+  for (std::string_view base :
+       {"application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.docker.image.rootfs.diff.tar"}) {
     if (!media_type.starts_with(base)) continue;
     std::string_view suffix = media_type.substr(base.size());
     if (suffix.empty()) return Compression::none;
     if (suffix == "+gzip") return Compression::gzip;
     if (suffix == "+zstd" || suffix == ".zstd") return Compression::zstd;
   }
-  return fail(ErrorKind::unsupported, cat("layers of media type \"", media_type.substr(0, 128), "\" are not supported"));
+  return fail(ErrorKind::unsupported,
+              cat("layers of media type \"", media_type.substr(0, 128), "\" are not supported"));
 }
 
 Result<Compression> compression_by_magic(ByteView head) {
@@ -146,7 +147,9 @@ Result<Compression> compression_by_magic(ByteView head) {
   if (text.starts_with("\x1f\x8b")) return Compression::gzip;
   if (text.starts_with("\x28\xb5\x2f\xfd")) return Compression::zstd;
   if (text.starts_with("BZh")) return fail(ErrorKind::unsupported, "bzip2 layers are not supported");
-  if (text.starts_with(std::string_view("\xfd" "7zXZ\0", 6))) {
+  if (text.starts_with(std::string_view("\xfd"
+                                        "7zXZ\0",
+                                        6))) {
     return fail(ErrorKind::unsupported, "xz layers are not supported");
   }
   return Compression::none;
@@ -154,10 +157,13 @@ Result<Compression> compression_by_magic(ByteView head) {
 
 std::unique_ptr<Decompressor> Decompressor::create(Compression compression) {
   switch (compression) {
-    case Compression::gzip: return std::make_unique<Gzip>();
-    case Compression::zstd: return std::make_unique<Zstd>();
+    case Compression::gzip:
+      return std::make_unique<Gzip>();
+    case Compression::zstd:
+      return std::make_unique<Zstd>();
     case Compression::none:
-    case Compression::by_magic: break;
+    case Compression::by_magic:
+      break;
   }
   return std::make_unique<Plain>();
 }

@@ -154,8 +154,8 @@ Result<LayerInfo> LayerConverter::finish() {
                 cat("the layer's digest is ", info.digest, ", but it should be ", impl.options.expected_digest));
   }
   if (!impl.options.expected_diff_id.empty() && impl.options.expected_diff_id != info.diff_id) {
-    return fail(ErrorKind::corrupt, cat("the layer's diff id is ", info.diff_id, ", but the image's configuration says ",
-                                        impl.options.expected_diff_id));
+    return fail(ErrorKind::corrupt, cat("the layer's diff id is ", info.diff_id,
+                                        ", but the image's configuration says ", impl.options.expected_diff_id));
   }
   MSB_TRY(auto summary, impl.sink.finish());
   info.erofs_size = summary.size;

@@ -33,8 +33,8 @@ struct LayerConverterOptions {
 };
 
 struct LayerInfo {
-  std::string digest;   // of the blob, "sha256:<hex>"
-  std::string diff_id;  // of the tar
+  std::string digest;                           // of the blob, "sha256:<hex>"
+  std::string diff_id;                          // of the tar
   Compression compression = Compression::none;  // as found, never by_magic
   uint64_t compressed_size = 0;
   uint64_t uncompressed_size = 0;

@@ -11,7 +11,9 @@ namespace {
 
 constexpr uint64_t kBlock = 512;
 
-uint64_t padding_of(uint64_t size) { return (kBlock - size % kBlock) % kBlock; }
+uint64_t padding_of(uint64_t size) {
+  return (kBlock - size % kBlock) % kBlock;
+}
 
 bool all_zero(ByteView bytes) {
   return std::ranges::all_of(bytes, [](uint8_t byte) { return byte == 0; });
@@ -86,7 +88,8 @@ Result<size_t> TarParser::consume(ByteView bytes) {
       if (padding_ == 0) state_ = State::header;
       return count;
     }
-    case State::end: return bytes.size();  // tar fills up its last record; what is there means nothing
+    case State::end:
+      return bytes.size();  // tar fills up its last record; what is there means nothing
   }
   return bytes.size();
 }
@@ -125,12 +128,21 @@ Result<> TarParser::on_header() {
 Result<> TarParser::on_extension() {
   std::string_view text = extension_;
   switch (extension_type_) {
-    case 'x': MSB_CHECK(parse_pax(text)); break;
+    case 'x':
+      MSB_CHECK(parse_pax(text));
+      break;
     // A name of the archive as a whole says nothing about files: checked by nobody, used by nobody.
-    case 'g': extension_type_ = 0; break;
-    case 'L': pending_.gnu_path = text.substr(0, text.find('\0')); break;
-    case 'K': pending_.gnu_link = text.substr(0, text.find('\0')); break;
-    default: break;
+    case 'g':
+      extension_type_ = 0;
+      break;
+    case 'L':
+      pending_.gnu_path = text.substr(0, text.find('\0'));
+      break;
+    case 'K':
+      pending_.gnu_link = text.substr(0, text.find('\0'));
+      break;
+    default:
+      break;
   }
   return {};
 }
@@ -295,14 +307,29 @@ Result<> TarParser::set_type(char type) {
       // Before there was a type for them, directories ended with a slash.
       entry_.type = entry_.path.ends_with('/') ? TarType::directory : TarType::file;
       return {};
-    case 'S': entry_.type = TarType::file; return {};
-    case '1': entry_.type = TarType::hard_link; return {};
-    case '2': entry_.type = TarType::symlink; return {};
-    case '3': entry_.type = TarType::char_device; return {};
-    case '4': entry_.type = TarType::block_device; return {};
-    case '5': entry_.type = TarType::directory; return {};
-    case '6': entry_.type = TarType::fifo; return {};
-    default: return corrupt(cat("an entry of unknown type ", static_cast<int>(static_cast<uint8_t>(type))));
+    case 'S':
+      entry_.type = TarType::file;
+      return {};
+    case '1':
+      entry_.type = TarType::hard_link;
+      return {};
+    case '2':
+      entry_.type = TarType::symlink;
+      return {};
+    case '3':
+      entry_.type = TarType::char_device;
+      return {};
+    case '4':
+      entry_.type = TarType::block_device;
+      return {};
+    case '5':
+      entry_.type = TarType::directory;
+      return {};
+    case '6':
+      entry_.type = TarType::fifo;
+      return {};
+    default:
+      return corrupt(cat("an entry of unknown type ", static_cast<int>(static_cast<uint8_t>(type))));
   }
 }
 

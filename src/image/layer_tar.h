@@ -100,16 +100,16 @@ class TarParser {
   TarSink& sink_;
   State state_ = State::header;
   Header header_{};
-  size_t filled_ = 0;      // bytes of header_
-  uint64_t left_ = 0;      // of the extension or the stored data
-  uint64_t padding_ = 0;   // behind it
+  size_t filled_ = 0;     // bytes of header_
+  uint64_t left_ = 0;     // of the extension or the stored data
+  uint64_t padding_ = 0;  // behind it
   char extension_type_ = 0;
   std::string extension_;
   Pending pending_;
   TarEntry entry_;
-  uint64_t stored_ = 0;         // data bytes in the archive
-  std::string sparse_map_;      // GNU sparse 1.0: the text before the data
-  bool zero_block_ = false;     // the block before was all zeros
+  uint64_t stored_ = 0;      // data bytes in the archive
+  std::string sparse_map_;   // GNU sparse 1.0: the text before the data
+  bool zero_block_ = false;  // the block before was all zeros
 };
 
 }  // namespace msb::image
