@@ -1,5 +1,5 @@
-# msb_embed_runtime(<program> <kernel> <initramfs>): the program carries these two files (see
-# src/state/runtime_files.h). They may be made by the build; other arguments are targets that make them.
+# msb_embed_runtime(<program> <initramfs> [targets that make it]): the program carries the guest's kernel, which
+# kernel/build makes or has in its cache, and this initramfs. See src/state/runtime_files.h.
 # Run as a script (cmake -P) this file writes the hash of both.
 if(CMAKE_SCRIPT_MODE_FILE)
   file(SHA256 "${KERNEL}" kernel_hash)
@@ -11,19 +11,26 @@ if(CMAKE_SCRIPT_MODE_FILE)
 endif()
 
 set(MSB_EMBED_DIR "${CMAKE_CURRENT_LIST_DIR}" CACHE INTERNAL "")
-function(msb_embed_runtime program kernel initramfs)
-  set(hash "${CMAKE_CURRENT_BINARY_DIR}/${program}-runtime.hash")
+function(msb_embed_runtime program initramfs)
+  set(kernel "${CMAKE_CURRENT_BINARY_DIR}/vmlinux")
+  set(hash "${CMAKE_CURRENT_BINARY_DIR}/runtime.hash")
+  set(source "${CMAKE_CURRENT_BINARY_DIR}/embedded_runtime.c")
   set(script "${MSB_EMBED_DIR}/embed.cmake")
-  set(source "${CMAKE_CURRENT_BINARY_DIR}/${program}_embedded_runtime.c")
   configure_file("${MSB_EMBED_DIR}/embedded_runtime.c" "${source}" COPYONLY)
+  file(GLOB kernel_inputs CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/kernel/build" "${CMAKE_SOURCE_DIR}/kernel/guest.config"
+       "${CMAKE_SOURCE_DIR}/kernel/patches/*.patch")
+  add_custom_command(OUTPUT "${kernel}"
+    COMMAND sh -c "cp \"$(\"$1\")\" \"$2.new\" && mv \"$2.new\" \"$2\"" sh "${CMAKE_SOURCE_DIR}/kernel/build" "${kernel}"
+    DEPENDS ${kernel_inputs} VERBATIM COMMENT "Guest kernel")
   add_custom_command(OUTPUT "${hash}"
     COMMAND ${CMAKE_COMMAND} -DKERNEL=${kernel} -DINITRAMFS=${initramfs} -DOUTPUT=${hash} -P ${script}
     DEPENDS "${kernel}" "${initramfs}" "${script}" ${ARGN} VERBATIM)
   set_source_files_properties("${source}" PROPERTIES
     OBJECT_DEPENDS "${kernel};${initramfs};${hash}"
-    COMPILE_DEFINITIONS "MSB_EMBED_KERNEL=\"${kernel}\";MSB_EMBED_INITRAMFS=\"${initramfs}\";MSB_EMBED_HASH=\"${hash}\"")
+    COMPILE_DEFINITIONS
+    "MSB_EMBED_KERNEL=\"${kernel}\";MSB_EMBED_INITRAMFS=\"${initramfs}\";MSB_EMBED_HASH=\"${hash}\"")
+  add_library(${program}_runtime OBJECT "${source}" "${hash}" "${kernel}")
   # ccache does not see what .incbin reads.
-  add_library(${program}_runtime OBJECT "${source}" "${hash}")
   set_target_properties(${program}_runtime PROPERTIES C_COMPILER_LAUNCHER "")
   target_sources(${program} PRIVATE $<TARGET_OBJECTS:${program}_runtime>)
 endfunction()

@@ -19,7 +19,7 @@
 
 namespace msb {
 
-struct ExecHandle::State {
+struct [[gnu::visibility("hidden")]] ExecHandle::State {
  public:
   // Sends the request and returns at once; whether the process started shows in the events.
   static Result<std::unique_ptr<State>> start(AgentConnection connection, wire::ExecRequest request,

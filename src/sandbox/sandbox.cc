@@ -32,10 +32,15 @@ Result<std::unique_ptr<ExecHandle::State>> start_session(const std::string& name
 
 }  // namespace
 
-struct Sandbox::State {
+struct [[gnu::visibility("hidden")]] Sandbox::State {
   explicit State(LiveSandbox sandbox) : live(std::move(sandbox)) {}
   ~State() {
     if (!live.process.parent_watch) return;
+    // The watch stays open until then: the sandbox is not to begin an orderly end nobody waits for.
+    if (live.stored.config.ephemeral) {
+      (void)kill_sandbox(live.name, live.id);
+      return;
+    }
     live.process.parent_watch.reset();
     // The sandbox shuts itself down; what does not end in time is ended.
     auto ended = wait_for(live.process.pidfd.get(), POLLIN, deadline_after(kDropTime));
