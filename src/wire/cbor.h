@@ -26,6 +26,7 @@ class CborWriter {
   void null() { out_.push_back(0xf6); }
   void text(std::string_view value);
   void bytes(ByteView value);
+  void bytes_head(size_t size) { head(2, size); }  // followed by `size` bytes that somebody else appends
   void array(size_t count) { head(4, count); }  // followed by `count` items
   void map(size_t pairs) { head(5, pairs); }    // followed by `pairs` keys and values
 

@@ -1,0 +1,103 @@
+#include "agent/machine.h"
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include "agent/etc_files.h"
+#include "agent/mounts.h"
+
+namespace msb::agent {
+namespace {
+
+// What programs expect: more than 1024 at the start breaks those that use select(2).
+constexpr rlimit kProcessFiles{1024, 524288};
+constexpr rlimit kOwnFiles{1048576, 1048576};
+
+wire::BootFailed failed(std::string stage, const Error& error) {
+  return {std::move(stage), error.to_string(), error.errnum()};
+}
+
+Result<> bring_up_loopback() {
+  Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("open a socket");
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  if (::ioctl(fd.get(), SIOCSIFFLAGS, &request) < 0) return fail_errno("bring up the loopback interface");
+  return {};
+}
+
+// Starting a CPU takes the kernel a while: a process of its own does it while we serve.
+void bring_up_cpus(uint32_t count) {
+  if (count <= 1 || ::fork() != 0) return;
+  for (uint32_t cpu = 1; cpu < count; ++cpu) {
+    auto fd = open_file(cat("/sys/devices/system/cpu/cpu", cpu, "/online"), O_WRONLY);
+    if (!fd) continue;
+    if (auto written = write_full(fd->get(), as_bytes("1")); !written)
+      kernel_log(cat("CPU ", cpu, ": ", written.error().to_string()));
+  }
+  ::_exit(0);
+}
+
+}  // namespace
+
+Result<> raise_own_limits() {
+  if (::setrlimit(RLIMIT_NOFILE, &kOwnFiles) < 0) return fail_errno("raise the limit of open files");
+  return {};
+}
+
+void kernel_log(std::string_view message) {
+  auto fd = open_file("/dev/kmsg", O_WRONLY);
+  // Level 3: shown on the console even with "quiet".
+  if (fd) (void)write_full(fd->get(), as_bytes(cat("<3>msb-agent: ", message, '\n')));
+}
+
+std::optional<wire::BootFailed> Machine::set_up(const wire::Bootstrap& bootstrap) {
+  if (bootstrap.unix_time_nanos) set_clock(bootstrap.unix_time_nanos);
+  if (auto entered = root_.enter(bootstrap.root); !entered) return failed("mount", entered.error());
+  if (auto mounted = mount_base(bootstrap.tmp_bytes); !mounted) return failed("mount", mounted.error());
+  const std::string& name = bootstrap.hostname;
+  if (!name.empty() && ::sethostname(name.data(), name.size()) < 0)
+    return failed("config", Error::from_errno(errno, cat("set the host name to ", name)));
+  if (!bootstrap.workdir.empty()) {
+    if (auto made = make_directories(bootstrap.workdir); !made) return failed("config", made.error());
+  }
+  return std::nullopt;
+}
+
+void Machine::after_ready(const wire::Bootstrap& bootstrap) {
+  mount_late();
+  if (auto up = bring_up_loopback(); !up) kernel_log(up.error().to_string());
+  if (auto merged = merge_etc_files("/etc", bootstrap.hostname, bootstrap.nameservers); !merged)
+    kernel_log(merged.error().to_string());
+  bring_up_cpus(bootstrap.cpus);
+}
+
+std::vector<Limit> Machine::base_limits() const { return {{RLIMIT_NOFILE, kProcessFiles}}; }
+
+void Machine::set_clock(uint64_t unix_time_nanos) {
+  timespec time{};
+  time.tv_sec = static_cast<time_t>(unix_time_nanos / 1'000'000'000);
+  time.tv_nsec = static_cast<long>(unix_time_nanos % 1'000'000'000);
+  if (::clock_settime(CLOCK_REALTIME, &time) < 0) kernel_log("the clock could not be set");
+}
+
+void Machine::signal_all(int signal) { ::kill(-1, signal); }
+
+void Machine::power_off() {
+  root_.make_read_only();
+  // Without ACPI there is no way to switch off: a reset ends the machine, which the host runs with -no-reboot.
+  ::reboot(RB_AUTOBOOT);
+  while (true) ::pause();
+}
+
+}  // namespace msb::agent
