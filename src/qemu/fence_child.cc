@@ -40,16 +40,21 @@ void send(const FenceScript& script, FenceMessage message) {
   [[maybe_unused]] auto ignored = ::write(script.report_pipe, &message, sizeof(message));
 }
 
+[[noreturn]] void give_up(const FenceScript& script, FenceStep step, int detail = -1) {
+  send(script, {FenceMessage::fatal, 0, step, errno, detail});
+  ::_exit(127);
+}
+
 bool report(const FenceScript& script, Wall wall, const Outcome& outcome) {
+  // A file that is not there is the caller's mistake, not a host that grants less: no weaker fence for that.
+  if (outcome.error == ENOENT && outcome.detail >= 0) {
+    errno = ENOENT;
+    give_up(script, outcome.step, outcome.detail);
+  }
   bool up = outcome.step == FenceStep::none;
   send(script, {up ? FenceMessage::wall_up : FenceMessage::wall_down, static_cast<int32_t>(wall), outcome.step,
                 outcome.error, outcome.detail});
   return up;
-}
-
-[[noreturn]] void give_up(const FenceScript& script, FenceStep step) {
-  send(script, {FenceMessage::fatal, 0, step, errno, -1});
-  ::_exit(127);
 }
 
 void die_with_parent(const FenceScript& script) {

@@ -1,0 +1,264 @@
+// Each wall is looked at from inside, by testing/fence_probe.cc, with the walls before it taken away so that it has to
+// stand alone.
+#include "qemu/fence.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <iostream>
+#include <map>
+
+#include "base/fd.h"
+#include "base/temp_dir.h"
+#include "qemu/seccomp_filter.h"
+
+namespace msb::qemu {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+struct Seen {
+  std::map<std::string, std::string> results;  // attempt -> what came of it
+  ExitStatus status;
+  WallReports walls;
+};
+
+const std::string kProbe = FENCE_PROBE_PATH;
+
+Seen look(const std::vector<std::string>& attempts, const std::vector<Wall>& without = {},
+          const std::vector<FenceFile>& more_files = {}) {
+  Seen seen;
+  auto null = open_file("/dev/null");
+  auto output = make_pipe();
+  FencedCommand command;
+  command.argv = {kProbe};
+  command.argv.insert(command.argv.end(), attempts.begin(), attempts.end());
+  command.files = {{kProbe, FenceFile::Use::execute}};
+  command.files.insert(command.files.end(), more_files.begin(), more_files.end());
+  command.fds = {{null->get(), 0}, {output->write.get(), 1}, {output->write.get(), 2}};
+  command.without = without;
+  auto fenced = start_fenced(command);
+  EXPECT_TRUE(fenced) << fenced.error().to_string();
+  if (!fenced) return seen;
+  output->write.reset();
+  auto text = read_all(output->read.get(), 65536);
+  std::istringstream lines{std::string(as_text(*text))};
+  for (std::string name, result; lines >> name >> std::ws && std::getline(lines, result);) seen.results[name] = result;
+  seen.status = *fenced->child.wait();
+  seen.walls = std::move(fenced->walls);
+  return seen;
+}
+
+std::string number(int error) {
+  return std::to_string(error);
+}
+
+// A forbidden call ends the process before it can say anything.
+void expect_killed(const std::string& attempt) {
+  Seen seen = look({attempt});
+  EXPECT_EQ(seen.status.signal, SIGSYS) << attempt << " gave " << seen.results[attempt];
+}
+
+const std::vector<Wall> kNoFilters = {Wall::seccomp, Wall::landlock};
+
+TEST(FenceTest, EveryWallIsUpOnThisHost) {
+  for (const auto& wall : look({"pid"}).walls) EXPECT_TRUE(wall.up) << wall_name(wall.wall) << ": " << wall.reason;
+}
+
+TEST(FenceTest, TheProgramStillRunsAndKeepsOnlyItsDescriptors) {
+  Fd secret = *open_file("/etc/passwd");
+  ::fcntl(secret.get(), F_SETFD, 0);  // not even close-on-exec
+  Seen seen = look({"descriptors", "environment", "core-limit"});
+  EXPECT_EQ(seen.results["descriptors"], "0,1,2");
+  EXPECT_EQ(seen.results["environment"], "empty");
+  EXPECT_EQ(seen.results["core-limit"], "0");
+  EXPECT_TRUE(seen.status.success());
+}
+
+TEST(FenceTest, EmptyRootHoldsNothingOfTheHost) {
+  TempDir dir = *TempDir::create();
+  std::string file = dir.path() + "/wanted", secret = dir.path() + "/secret";
+  std::ofstream(file) << "x";
+  std::ofstream(secret) << "x";
+  ::chmod(dir.path().c_str(), 0755);
+  Seen seen = look({"read=" + file}, kNoFilters, {{file}});
+  EXPECT_EQ(seen.results["read"], "ok");
+  for (const std::string& path : {std::string("/etc/passwd"), std::string("/proc/self/status"),
+                                  std::string("/sys/kernel"), std::string("/dev/null"), std::string("/bin/sh"), secret})
+    EXPECT_EQ(look({"read=" + path}, kNoFilters, {{file}}).results["read"], number(ENOENT)) << path;
+}
+
+TEST(FenceTest, EmptyRootIsReadOnlyAlsoForTheOwnerOfTheFiles) {
+  TempDir dir = *TempDir::create();
+  std::string file = dir.path() + "/wanted";
+  std::ofstream(file) << "x";
+  ::chmod(dir.path().c_str(), 0755);
+  std::vector<Wall> without = kNoFilters;
+  without.push_back(Wall::unprivileged_user);
+  Seen seen = look({"write=" + file, "create=/new", "chmod=" + file}, without, {{file}});
+  EXPECT_EQ(seen.results["write"], number(EROFS));
+  EXPECT_EQ(seen.results["create"], number(EROFS));
+  EXPECT_EQ(seen.results["chmod"], number(EROFS));
+}
+
+TEST(FenceTest, PidNamespaceHidesAllOtherProcesses) {
+  Seen seen = look(
+      {"pid", "parent", "signal=" + std::to_string(::getpid()), "signal-all", "ptrace=" + std::to_string(::getpid())},
+      kNoFilters);
+  EXPECT_EQ(seen.results["pid"], "1");
+  EXPECT_EQ(seen.results["parent"], "0");
+  EXPECT_EQ(seen.results["signal"], number(ESRCH));
+  EXPECT_EQ(seen.results["signal-all"], number(ESRCH));
+  EXPECT_EQ(seen.results["ptrace"], number(ESRCH));
+}
+
+TEST(FenceTest, NetworkNamespaceHasNoUsableInterface) {
+  std::string names = look({"interfaces"}, kNoFilters).results["interfaces"];
+  EXPECT_EQ(names.find("eth"), std::string::npos) << names;
+  EXPECT_TRUE(names.empty() || names.starts_with("lo")) << names;
+}
+
+TEST(FenceTest, CapabilitiesAreGoneAndCannotBeUsed) {
+  Seen seen = look({"capabilities", "mount", "remount", "chroot", "hostname"}, kNoFilters);
+  EXPECT_EQ(seen.results["capabilities"], "none");
+  for (const char* what : {"mount", "remount", "chroot", "hostname"})
+    EXPECT_EQ(seen.results[what], number(EPERM)) << what;
+}
+
+TEST(FenceTest, NoNewPrivilegesAndSeccompModeAreSet) {
+  Seen seen = look({"no-new-privs", "seccomp"});
+  EXPECT_EQ(seen.results["no-new-privs"], "1");
+  EXPECT_EQ(seen.results["seccomp"], "2");
+}
+
+TEST(FenceTest, LandlockAloneStopsWhatAnOpenRootWouldAllow) {
+  TempDir dir = *TempDir::create();
+  std::string file = dir.path() + "/wanted";
+  std::ofstream(file) << "x";
+  ::chmod(dir.path().c_str(), 0777);
+  Seen seen = look({"read=" + file, "write=" + file, "create=" + dir.path() + "/new", "exec=/bin/true"},
+                   {Wall::seccomp, Wall::empty_root}, {{file}});
+  EXPECT_EQ(seen.results["read"], "ok");
+  EXPECT_EQ(seen.results["write"], number(EACCES));
+  EXPECT_EQ(seen.results["create"], number(EACCES));
+  EXPECT_EQ(seen.results["exec"], number(EACCES));
+  EXPECT_EQ(look({"read=/etc/passwd"}, {Wall::seccomp, Wall::empty_root}).results["read"], number(EACCES));
+  EXPECT_EQ(look({"list=/"}, {Wall::seccomp, Wall::empty_root}).results["list"], number(EACCES));
+}
+
+TEST(FenceTest, SeccompAloneKillsEveryCallThatReachesOut) {
+  for (const char* attempt : {"unix-socket", "inet-socket", "signal=1", "ptrace=1", "mount", "unshare", "setuid",
+                              "chroot", "fork", "bpf", "hostname", "chmod=/"})
+    expect_killed(attempt);
+}
+
+TEST(FenceTest, SeccompRefusesDeviceRequests) {
+  EXPECT_EQ(look({"tiocsti"}).results["tiocsti"], number(EPERM));
+}
+
+TEST(FenceTest, NothingCanBeExecutedInside) {
+  EXPECT_THAT(look({"exec=/bin/true"}).results["exec"], AnyOf(number(ENOENT), number(EACCES)));
+}
+
+TEST(FenceTest, RootGivesUpItsUser) {
+  if (::geteuid() != 0) {
+    EXPECT_EQ(look({"uid"}).results["uid"], std::to_string(::geteuid()));
+    return;
+  }
+  EXPECT_NE(look({"uid"}, kNoFilters).results["uid"], "0");
+}
+
+// Run in a process that has become "nobody" for good (or stays the ordinary user that runs the tests).
+int walls_down_for_ordinary_user() {
+  if (::geteuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)) return 100;
+  Seen seen = look({"pid", "capabilities"});
+  int down = seen.results["pid"] == "1" && seen.results["capabilities"] == "none" ? 0 : 50;
+  for (const auto& wall : seen.walls) {
+    if (wall.up) continue;
+    std::cerr << wall_name(wall.wall) << ": " << wall.reason << "\n";
+    ++down;
+  }
+  return seen.walls.size() < 12 ? 99 : down;
+}
+
+TEST(FenceTest, AnOrdinaryUserHasTheSameWalls) {
+  pid_t pid = ::fork();
+  ASSERT_GE(pid, 0);
+  if (pid == 0) ::_exit(walls_down_for_ordinary_user());
+  Child child = *Child::adopt(pid);
+  EXPECT_EQ(child.wait()->code, 0);
+}
+
+// The host of an ordinary user who may not make user namespaces: everything that needs no privilege still stands.
+TEST(FenceTest, WithoutUserNamespacesTheOtherWallsStand) {
+  pid_t pid = ::fork();
+  ASSERT_GE(pid, 0);
+  if (pid == 0) {
+    if (::geteuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0))
+      ::_exit(100);
+    Seen seen = look({"no-new-privs", "seccomp", "capabilities", "read=/etc/passwd"}, {Wall::user_namespace});
+    bool refused = false;
+    int wrong = 0;
+    for (const auto& wall : seen.walls) {
+      bool namespaced = wall.wall <= Wall::empty_root;
+      if (wall.wall == Wall::network_namespace)
+        refused = !wall.up && wall.reason.find("not permitted") != std::string::npos;
+      if (wall.up == namespaced) ++wrong;
+    }
+    ::_exit(wrong + (refused ? 0 : 10) + (seen.results["seccomp"] == "2" ? 0 : 20) +
+            (seen.results["read"] == number(EACCES) ? 0 : 40));
+  }
+  Child child = *Child::adopt(pid);
+  EXPECT_EQ(child.wait()->code, 0);
+}
+
+TEST(FenceTest, WallsThatAreDownAreReportedWithTheReason) {
+  Seen seen = look({"pid"}, {Wall::pid_namespace});
+  EXPECT_NE(seen.results["pid"], "1");
+  bool found = false;
+  for (const auto& wall : seen.walls) {
+    if (wall.wall != Wall::pid_namespace) continue;
+    found = true;
+    EXPECT_FALSE(wall.up);
+    EXPECT_EQ(wall.reason, "switched off");
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST(FenceTest, AFileThatIsMissingIsAnErrorAndNotAWeakerFence) {
+  FencedCommand command;
+  command.argv = {kProbe, "pid"};
+  command.files = {{kProbe, FenceFile::Use::execute}, {"/does/not/exist"}};
+  auto fenced = start_fenced(command);
+  ASSERT_FALSE(fenced);
+  EXPECT_THAT(fenced.error().to_string(), HasSubstr("/does/not/exist"));
+}
+
+TEST(FenceTest, AProgramThatIsMissingIsAnError) {
+  FencedCommand command;
+  command.argv = {"/does/not/exist"};
+  auto fenced = start_fenced(command);
+  ASSERT_FALSE(fenced);
+  EXPECT_THAT(fenced.error().to_string(), HasSubstr("/does/not/exist"));
+  EXPECT_EQ(fenced.error().errnum(), ENOENT);
+}
+
+TEST(SeccompFilterTest, IsSmallEnoughForTheKernelAndListsNoWayOut) {
+  auto filter = build_seccomp_filter();
+  ASSERT_TRUE(filter) << filter.error().to_string();
+  EXPECT_LT(filter->calls.size(), 4096u);
+  EXPECT_LT(filter->arguments.size(), 4096u);
+  for (const char* name :
+       {"socket", "connect", "bind", "fork", "vfork", "ptrace", "mount", "kill", "bpf", "keyctl", "unshare", "setns",
+        "process_vm_readv", "io_uring_setup", "perf_event_open", "chmod", "rename"})
+    EXPECT_THAT(allowed_system_calls(), ::testing::Not(::testing::Contains(name))) << name;
+}
+
+}  // namespace
+}  // namespace msb::qemu

@@ -1,0 +1,17 @@
+// Any bytes from QEMU's control channel: cut into lines and parsed.
+#include "qemu/qmp.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  std::string_view input(reinterpret_cast<const char*>(data), size);
+  msb::qemu::QmpSplitter splitter;
+  auto parse = [](std::string_view line) -> msb::Result<> {
+    auto message = msb::qemu::parse_qmp(line);
+    if (message)
+      if (auto* event = std::get_if<msb::qemu::QmpEvent>(&*message)) (void)event->reason();
+    return {};
+  };
+  // In two pieces, so that the place of the cut is fuzzed too.
+  size_t cut = size ? data[0] % size : 0;
+  if (splitter.feed(input.substr(0, cut), parse)) (void)splitter.feed(input.substr(cut), parse);
+  return 0;
+}
