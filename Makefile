@@ -45,6 +45,7 @@ test: setup ## everything: unit tests (ASan, UBSan), fuzz targets, end-to-end te
 	@tools/test
 
 e2e: build images ## the end-to-end tests alone
+	@tools/build release microsandbox
 	@tools/e2e
 
 fuzz: setup ## every fuzz target for FUZZ_SECONDS (60) each
@@ -62,8 +63,9 @@ format: setup ## clang-format on every source file
 	@tools/format
 
 install: build ## into PREFIX (/usr/local): msb, the C++ library, CMake and pkg-config files
-	@cmake --build build/release
-	@cmake --install build/release --prefix "$(PREFIX)"
+	@cmake --build build/release --target microsandbox
+	@cmake --install build/release --component library --prefix "$(PREFIX)" >/dev/null
+	@install -D -m 755 build/msb "$(DESTDIR)$(PREFIX)/bin/msb"
 
 clean: ## remove build/ (the caches stay)
 	@rm -rf build
