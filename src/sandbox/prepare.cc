@@ -97,7 +97,8 @@ Result<> prepare_disks(const state::Home& home, const StoredConfig& stored) {
       if (::rename((image + ".new").c_str(), image.c_str()) < 0) return fail_errno(cat("rename to ", image));
     }
   }
-  for (const auto& file : plan_machine(home, stored).disks.front().files)
+  const auto machine = plan_machine(home, stored);
+  for (const auto& file : machine.disks.front().files)
     if (!path_exists(file))
       return fail(
           Error(ErrorKind::image_not_found, cat("a file of the image ", config.image.reference, " is gone: ", file))
