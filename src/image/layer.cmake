@@ -6,3 +6,8 @@ msb_library(layer SOURCES
   layer_tar_fields.cc layer_tar.cc file_tree.cc layer_sink.cc layer_compression.cc layer_converter.cc
   layer_merge.cc layer_export.cc layer_tar_writer.cc
   DEPS msb_disk msb_base_host msb_pkg::zlib msb_pkg::zstd)
+
+msb_pkg(libarchive libarchive)
+find_package(rapidcheck REQUIRED)
+msb_test(layer_test SOURCES layer_tar_test.cc layer_converter_test.cc layer_merge_test.cc
+  DEPS msb_layer)
