@@ -8,6 +8,7 @@
 
 #include "base/child.h"
 #include "base/temp_dir.h"
+#include "image/curl_transport.h"
 #include "image/image_store.h"
 
 namespace msb::image {
@@ -19,9 +20,14 @@ class RegistryTest : public ::testing::Test {
  protected:
   void SetUp() override {
     base_ = directory_->path();
+    start_registry("");
+  }
+
+  // `http` is added to the http section of the registry's settings.
+  void start_registry(const std::string& http) {
     MSB_ASSERT(write_file_atomic(base_ + "/registry.yml",
                                  cat("version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: ", base_,
-                                     "/registry}}\nhttp: {addr: \"127.0.0.1:0\"}\n")));
+                                     "/registry}}\nhttp: {addr: \"127.0.0.1:0\"", http, "}\n")));
     auto pipe = make_pipe();
     auto child = Child::spawn({.argv = {"docker-registry", "serve", base_ + "/registry.yml"},
                                .env = {},
@@ -40,8 +46,8 @@ class RegistryTest : public ::testing::Test {
       ASSERT_TRUE(count && *count == 1) << "docker-registry ended: " << text;
       text.push_back(static_cast<char>(byte));
       if (at == std::string::npos && text.ends_with(kListening)) at = text.size();
-      if (at != std::string::npos && byte == ' ') port_ = text.substr(at, text.size() - at - 1);
-      if (at != std::string::npos && byte == '"') port_ = text.substr(at, text.size() - at - 1);
+      if (at != std::string::npos && text.size() > at && isdigit(byte) == 0)
+        port_ = text.substr(at, text.size() - at - 1);
     }
     host_ = "127.0.0.1:" + port_;
     drain_ = std::jthread([fd = log_.get()] {
@@ -52,7 +58,12 @@ class RegistryTest : public ::testing::Test {
     ASSERT_TRUE(write_file_atomic(base_ + "/config.json",
                                   cat(R"({"registries":{"mirrors":{"docker.io":[")", host_, R"("]}}})")));
   }
-  void TearDown() override { registry_ = Child(); }
+  void TearDown() override { stop_registry(); }
+  void stop_registry() {
+    registry_ = Child();
+    drain_ = std::jthread();
+    port_.clear();
+  }
 
   static void MSB_ASSERT(const Result<>& result) { ASSERT_TRUE(result) << result.error().to_string(); }
 
@@ -139,6 +150,44 @@ TEST_F(RegistryTest, ArchivesOfSkopeoLoadAndOursLoadInSkopeo) {
   saved = images->save({"app:docker"}, base_ + "/ours-oci.tar", ArchiveFormat::oci);
   ASSERT_TRUE(saved) << saved.error().to_string();
   ASSERT_NO_FATAL_FAILURE(shell(kCheckOurs));
+}
+
+// Asks the registry for /v2/ over TLS as if it were anywhere: certificates count.
+Result<int> ask_over_tls(const std::string& host, const std::vector<std::string>& ca_files, TlsCheck check) {
+  MSB_TRY(auto transport, CurlTransport::create());
+  MSB_TRY(auto cancellation, Cancellation::create());
+  MSB_TRY(auto url, Url::parse(cat("https://", host, "/v2/")));
+  const HttpRequest request{.url = std::move(url), .headers = {}, .body = {}, .tls = check, .ca_files = ca_files};
+  int status = 0;
+  MSB_CHECK(transport->perform(request,
+                               {[&](const HttpHead& head) {
+                                  status = head.status;
+                                  return Result<>();
+                                },
+                                [](ByteView) { return Result<>(); }},
+                               *cancellation));
+  return status;
+}
+
+TEST_F(RegistryTest, CertificatesCountUnlessTheirAuthorityIsGivenOrTheyAreWaived) {
+  ASSERT_NO_FATAL_FAILURE(
+      shell("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:127.0.0.1 "
+            "-keyout key.pem -out ca.pem\n"));
+  stop_registry();
+  ASSERT_NO_FATAL_FAILURE(start_registry(cat(", tls: {certificate: ", base_, "/ca.pem, key: ", base_, "/key.pem}")));
+  auto unknown = ask_over_tls(host_, {}, TlsCheck::verify);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().kind(), ErrorKind::image_pull_failed);
+  EXPECT_THAT(unknown.error().message(), HasSubstr("cannot be verified"));
+  EXPECT_THAT(unknown.error().hints()[0], HasSubstr("--ca-certs"));
+  auto trusted = ask_over_tls(host_, {base_ + "/ca.pem"}, TlsCheck::verify);
+  ASSERT_TRUE(trusted) << trusted.error().to_string();
+  EXPECT_EQ(*trusted, 200);
+  EXPECT_EQ(ask_over_tls(host_, {}, TlsCheck::skip).value_or(0), 200);
+  // On loopback TLS is found out, whoever signed it.
+  auto missing = store()->resolve("nothing", {});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().kind(), ErrorKind::image_not_found) << missing.error().to_string();
 }
 
 }  // namespace

@@ -92,6 +92,7 @@ void HttpServer::serve(int connection) {
       const ssize_t count = ::read(connection, buffer.data(), buffer.size());
       if (count <= 0) return;
       received.append(buffer.data(), static_cast<size_t>(count));
+      if (received[0] < 'A') return;  // TLS: hang up, as servers do
     }
     const Seen request = parse_request(received.substr(0, end + 2));
     received.erase(0, end + 4);
