@@ -81,27 +81,37 @@ Result<wire::ExecRequest> make_exec_request(const std::string& command, const Ex
   return request;
 }
 
+namespace {
+
+// The guest's words, fit for one line of a terminal.
+std::string clean(std::string_view words) {
+  std::string result(words.substr(0, 1000));
+  for (char& c : result)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return result;
+}
+
+std::string describe(const wire::ExecRequest& request, const wire::ExecFailed& failure) {
+  // Looked up in PATH: there is nothing to add.
+  if (failure.kind == "not_found" && request.cmd.find('/') == std::string::npos)
+    return cat("command not found: ", request.cmd);
+  std::string what = cat("cannot start ", request.cmd);
+  if (failure.kind == "not_found") what = cat("command not found: ", request.cmd);
+  if (failure.kind == "permission_denied") what = cat("permission denied: ", request.cmd);
+  if (failure.kind == "not_executable") what = cat("not executable: ", request.cmd);
+  if (failure.kind == "bad_cwd" && request.cwd) what = cat("cannot use the working directory ", *request.cwd);
+  if (failure.kind == "user_setup_failed" && request.user) what = cat("cannot become the user '", *request.user, "'");
+  return failure.message.empty() ? what : cat(what, " (", clean(failure.message), ")");
+}
+
+}  // namespace
+
 Error exec_failure(const wire::ExecRequest& request, const wire::ExecFailed& failure) {
-  std::string message;
-  if (failure.kind == "not_found") {
-    message = cat("command not found: ", request.cmd);
-  } else if (failure.kind == "permission_denied") {
-    message = cat("permission denied: ", request.cmd);
-  } else if (failure.kind == "not_executable") {
-    message = cat("not executable: ", request.cmd);
-  } else if (failure.kind == "bad_cwd") {
-    message = cat("cannot use the working directory", request.cwd ? cat(" ", *request.cwd) : std::string());
-  } else if (failure.kind == "user_setup_failed") {
-    message = cat("cannot become the user", request.user ? cat(" '", *request.user, "'") : std::string());
-  } else {
-    message = cat("cannot start ", request.cmd);
-  }
-  if (!failure.message.empty()) message += cat(" (", failure.message, ")");
   auto detail = std::make_shared<ExecFailedDetail>();
   detail->reason = failure.kind;
   detail->errnum = failure.errnum;
   detail->stage = failure.stage;
-  Error error(ErrorKind::exec_failed, std::move(message));
+  Error error(ErrorKind::exec_failed, describe(request, failure));
   if (auto hint = advice(request, failure); !hint.empty()) error.hint(std::move(hint));
   return std::move(error).detail(std::move(detail));
 }

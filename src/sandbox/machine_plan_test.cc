@@ -1,0 +1,97 @@
+#include "sandbox/machine_plan.h"
+
+#include <gmock/gmock.h>
+
+namespace msb {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using Format = state::DiskSpec::Format;
+
+StoredConfig stored() {
+  StoredConfig result;
+  result.config.name = "demo";
+  result.config.image.reference = "busybox";
+  result.config.env = {{"A", "1"}};
+  result.manifest_digest = "sha256:" + std::string(64, 'a');
+  result.layers = {"sha256:" + std::string(64, 'b'), "sha256:" + std::string(64, 'c')};
+  result.image.cmd = {"serve"};
+  return result;
+}
+
+state::Home home() {
+  return *state::Home::at("/home/x");
+}
+
+TEST(MachinePlan, an_image_is_one_read_only_disk_under_a_writable_one) {
+  auto spec = plan_machine(home(), stored());
+  ASSERT_EQ(spec.disks.size(), 2u);
+  EXPECT_EQ(spec.disks[0].format, Format::concat);
+  EXPECT_TRUE(spec.disks[0].read_only);
+  EXPECT_THAT(spec.disks[0].files, ElementsAre(home().image_tree(stored().manifest_digest),
+                                               home().layer(stored().layers[0]), home().layer(stored().layers[1])));
+  EXPECT_THAT(spec.disks[1].files, ElementsAre(home().upper("demo")));
+  EXPECT_FALSE(spec.disks[1].read_only);
+  EXPECT_EQ(spec.kernel, "");
+}
+
+TEST(MachinePlan, a_root_disk_in_memory_is_no_disk) {
+  auto plan = stored();
+  plan.config.root_disk = {RootDisk::Kind::tmpfs, 64};
+  EXPECT_EQ(plan_machine(home(), plan).disks.size(), 1u);
+  auto bootstrap = plan_bootstrap(plan);
+  ASSERT_TRUE(bootstrap);
+  EXPECT_EQ(bootstrap->root.device, "");
+  EXPECT_EQ(bootstrap->root.tmpfs_bytes, uint64_t{64} << 20);
+}
+
+TEST(MachinePlan, a_disk_image_is_the_root_itself) {
+  auto plan = stored();
+  plan.config.image = {ImageSource::Kind::disk, "/d.qcow2", DiskFormat::qcow2, ""};
+  auto spec = plan_machine(home(), plan);
+  ASSERT_EQ(spec.disks.size(), 1u);
+  EXPECT_EQ(spec.disks[0].format, Format::qcow2);
+  auto bootstrap = plan_bootstrap(plan);
+  EXPECT_EQ(bootstrap->root.kind, "disk");
+  EXPECT_EQ(bootstrap->root.device, "/dev/vda");
+  EXPECT_EQ(bootstrap->root.fstype, "");
+}
+
+TEST(MachinePlan, the_guest_is_told_what_image_and_user_say) {
+  auto bootstrap = plan_bootstrap(stored());
+  ASSERT_TRUE(bootstrap);
+  EXPECT_EQ(bootstrap->root.lower, "/dev/vda");
+  EXPECT_EQ(bootstrap->root.device, "/dev/vdb");
+  EXPECT_EQ(bootstrap->hostname, "demo");
+  EXPECT_THAT(bootstrap->env, Contains("A=1"));
+  EXPECT_EQ(bootstrap->tmp_bytes, uint64_t{128} << 20);
+}
+
+TEST(MachinePlan, startup_words_follow_the_entrypoint) {
+  auto plan = stored();
+  EXPECT_FALSE(*plan_startup(plan));
+  plan.image.entrypoint = {"/entry"};
+  plan.config.startup_command = {"x"};
+  EXPECT_THAT((*plan_startup(plan))->argv, ElementsAre("/entry", "x"));
+  plan.config.startup_command.emplace();
+  EXPECT_THAT((*plan_startup(plan))->argv, ElementsAre("/entry", "serve"));
+  plan.image = {};
+  EXPECT_FALSE(*plan_startup(plan));
+}
+
+TEST(MachinePlan, a_launch_carries_limits_and_ownership) {
+  auto plan = stored();
+  plan.config.max_duration = std::chrono::seconds(2);
+  plan.config.detached = true;
+  auto launch = plan_launch(home(), "id", plan);
+  ASSERT_TRUE(launch);
+  EXPECT_EQ(launch->max_duration_ms, 2000u);
+  EXPECT_EQ(launch->idle_timeout_ms, 0u);
+  EXPECT_FALSE(launch->attached);
+  EXPECT_EQ(launch->machine_choice, "auto");
+  EXPECT_TRUE(wire::decode<wire::Bootstrap>(launch->bootstrap));
+}
+
+}  // namespace
+}  // namespace msb
