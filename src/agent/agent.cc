@@ -115,8 +115,8 @@ void Agent::refuse(uint32_t id, std::string_view kind, std::string_view type, st
 void Agent::bootstrap(const wire::Bootstrap& message) {
   if (state_ != State::waiting) return refuse(0, "invalid_session", message.kType, "the guest is up already");
   auto limits = parse_limits(message.rlimits);
-  auto failed = limits ? guest_.set_up(message)
-                       : std::optional(wire::BootFailed{"config", limits.error().to_string(), EINVAL});
+  auto failed =
+      limits ? guest_.set_up(message) : std::optional(wire::BootFailed{"config", limits.error().to_string(), EINVAL});
   if (failed) {
     channel_->send(0, 0, *failed);
     return power_off();
@@ -136,9 +136,9 @@ void Agent::request(uint32_t id, const wire::ExecRequest& message) {
   if (id == 0 || sessions_.contains(id))
     return refuse(id, "invalid_session", message.kType, "the session id is in use, or 0");
   auto fail_with = [&](const SpawnFailure& failure) {
-    channel_->send(id, wire::kFlagTerminal,
-                   wire::ExecFailed{std::string(failure.kind), failure.errnum, failure.message,
-                                    std::string(failure.stage)});
+    channel_->send(
+        id, wire::kFlagTerminal,
+        wire::ExecFailed{std::string(failure.kind), failure.errnum, failure.message, std::string(failure.stage)});
   };
   if (state_ != State::running) return fail_with({"other", "request", ESHUTDOWN, "the sandbox is shutting down"});
   if (all_.size() >= kMaxSessions)

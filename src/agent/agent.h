@@ -62,7 +62,7 @@ class Agent {
   std::unordered_map<Session*, std::unique_ptr<Session>> all_;
   std::unordered_map<pid_t, Session*> processes_;    // those not reaped yet, by process id
   std::unordered_map<uint32_t, Session*> sessions_;  // those with a client, by session id
-  std::unique_ptr<Session> buried_;  // finished, but perhaps still on the call stack
+  std::unique_ptr<Session> buried_;                  // finished, but perhaps still on the call stack
 };
 
 }  // namespace msb::agent

@@ -7,8 +7,12 @@
 namespace msb::agent {
 namespace {
 
-std::string_view key_of(std::string_view entry) { return entry.substr(0, entry.find('=')); }
-bool is_nameless(const std::string& entry) { return entry.find('=') == std::string::npos || entry.starts_with('='); }
+std::string_view key_of(std::string_view entry) {
+  return entry.substr(0, entry.find('='));
+}
+bool is_nameless(const std::string& entry) {
+  return entry.find('=') == std::string::npos || entry.starts_with('=');
+}
 
 }  // namespace
 

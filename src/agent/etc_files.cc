@@ -30,9 +30,13 @@ std::optional<std::string> with_block(std::string_view current, std::string rest
 }
 
 // The words of a line up to a comment.
-std::vector<std::string_view> meaning(std::string_view line) { return words(line.substr(0, line.find('#'))); }
+std::vector<std::string_view> meaning(std::string_view line) {
+  return words(line.substr(0, line.find('#')));
+}
 
-bool is_v6(std::string_view address) { return address.find(':') != std::string_view::npos; }
+bool is_v6(std::string_view address) {
+  return address.find(':') != std::string_view::npos;
+}
 
 }  // namespace
 

@@ -20,6 +20,7 @@ std::optional<std::string> merge_hosts(std::string_view current, std::string_vie
 std::optional<std::string> merge_resolv_conf(std::string_view current, const std::vector<std::string>& nameservers);
 
 // Both, on the files in `etc`. A file that cannot be written is left alone; the error says which.
-Result<> merge_etc_files(const std::string& etc, std::string_view hostname, const std::vector<std::string>& nameservers);
+Result<> merge_etc_files(const std::string& etc, std::string_view hostname,
+                         const std::vector<std::string>& nameservers);
 
 }  // namespace msb::agent

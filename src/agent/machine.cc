@@ -82,7 +82,9 @@ void Machine::after_ready(const wire::Bootstrap& bootstrap) {
   bring_up_cpus(bootstrap.cpus);
 }
 
-std::vector<Limit> Machine::base_limits() const { return {{RLIMIT_NOFILE, kProcessFiles}}; }
+std::vector<Limit> Machine::base_limits() const {
+  return {{RLIMIT_NOFILE, kProcessFiles}};
+}
 
 void Machine::set_clock(uint64_t unix_time_nanos) {
   timespec time{};
@@ -91,7 +93,9 @@ void Machine::set_clock(uint64_t unix_time_nanos) {
   if (::clock_settime(CLOCK_REALTIME, &time) < 0) kernel_log("the clock could not be set");
 }
 
-void Machine::signal_all(int signal) { ::kill(-1, signal); }
+void Machine::signal_all(int signal) {
+  ::kill(-1, signal);
+}
 
 void Machine::power_off() {
   root_.make_read_only();

@@ -19,7 +19,9 @@ struct Entry {
   unsigned device_major = 0, device_minor = 0;
 };
 
-void pad(std::string& out) { out.append((4 - out.size() % 4) % 4, '\0'); }
+void pad(std::string& out) {
+  out.append((4 - out.size() % 4) % 4, '\0');
+}
 
 void append(std::string& out, unsigned inode, const Entry& entry) {
   char head[111];

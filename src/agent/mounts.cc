@@ -78,7 +78,8 @@ Result<> move_early(const std::string& root) {
 Result<> mount_base(uint64_t tmp_bytes) {
   for (const auto& mount : kBase) MSB_CHECK(mount_one(mount));
   // A device tree of an own image may have them already.
-  for (const auto& link : kLinks) [[maybe_unused]] int ignored = ::symlink(link.target, link.path);
+  for (const auto& link : kLinks) [[maybe_unused]]
+    int ignored = ::symlink(link.target, link.path);
   if (tmp_bytes > 0) {
     std::string options = cat("mode=1777,size=", tmp_bytes);
     MSB_CHECK(mount_one({"tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()}));

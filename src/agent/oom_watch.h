@@ -8,7 +8,9 @@ namespace msb::agent {
 
 class OomWatch {
  public:
-  explicit OomWatch(std::string vmstat = "/proc/vmstat") : vmstat_(std::move(vmstat)) { (void)killed_since_last_time(); }
+  explicit OomWatch(std::string vmstat = "/proc/vmstat") : vmstat_(std::move(vmstat)) {
+    (void)killed_since_last_time();
+  }
 
   bool killed_since_last_time();
 

@@ -14,11 +14,11 @@ namespace msb::agent {
 class Output {
  public:
   struct Options {
-    uint32_t id;                     // of the session
-    std::string_view type;           // core.exec.stdout or core.exec.stderr
-    std::optional<uint64_t> window;  // bytes granted; none: no flow control
-    size_t last_bytes_limit;         // most that is sent after the process has ended; 0: what its pipe says it holds
-    std::function<void()> on_closed; // nothing more will come
+    uint32_t id;                      // of the session
+    std::string_view type;            // core.exec.stdout or core.exec.stderr
+    std::optional<uint64_t> window;   // bytes granted; none: no flow control
+    size_t last_bytes_limit;          // most that is sent after the process has ended; 0: what its pipe says it holds
+    std::function<void()> on_closed;  // nothing more will come
   };
   Output(Reactor& reactor, Channel& channel, Fd fd, Options options)
       : reactor_(reactor), channel_(channel), fd_(std::move(fd)), options_(std::move(options)) {}

@@ -10,10 +10,10 @@ Result<std::unique_ptr<Reaper>> Reaper::create(Reactor& reactor, std::function<v
   std::unique_ptr<Reaper> reaper(new Reaper);
   reaper->on_exit_ = std::move(on_exit);
   MSB_TRY(reaper->watch_, SignalWatch::create(reactor, {SIGCHLD}, [raw = reaper.get()](int) {
-    // One signal may stand for many ends.
-    int status;
-    for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) raw->on_exit_(pid, status);
-  }));
+            // One signal may stand for many ends.
+            int status;
+            for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) raw->on_exit_(pid, status);
+          }));
   return reaper;
 }
 

@@ -28,7 +28,9 @@ winsize window_size(uint32_t rows, uint32_t cols) {
   return {clamp(rows), clamp(cols), 0, 0};
 }
 
-bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+bool has_nul(const std::string& text) {
+  return text.find('\0') != std::string::npos;
+}
 
 std::optional<SpawnFailure> refuse_arguments(const wire::ExecRequest& request) {
   auto bad = [](std::string why) { return SpawnFailure{"bad_args", "request", EINVAL, std::move(why)}; };
@@ -66,7 +68,8 @@ tl::expected<SpawnRequest, SpawnFailure> prepare(const wire::ExecRequest& reques
 
 // Makes a stdio descriptor usable by the process's user through /dev/stdout and the like.
 void give_to(const Identity& user, int fd) {
-  if (user.uid != 0) [[maybe_unused]] int ignored = ::fchown(fd, user.uid, static_cast<gid_t>(-1));
+  if (user.uid != 0) [[maybe_unused]]
+    int ignored = ::fchown(fd, user.uid, static_cast<gid_t>(-1));
 }
 
 }  // namespace
@@ -119,8 +122,10 @@ tl::expected<std::unique_ptr<Session>, SpawnFailure> Session::start(Reactor& rea
   Ends ends;
   if (auto opened = request.tty ? ends.open_terminal(request) : ends.open_pipes(request); !opened) {
     bool limit = opened.error().errnum() == EMFILE || opened.error().errnum() == ENFILE;
-    return tl::unexpected(
-        failure(request.tty ? "pty_setup_failed" : limit ? "resource_limit" : "other", "stdio", opened.error()));
+    return tl::unexpected(failure(request.tty ? "pty_setup_failed"
+                                  : limit     ? "resource_limit"
+                                              : "other",
+                                  "stdio", opened.error()));
   }
   for (int i = 0; i < 3; ++i) {
     give_to(spawn_request->user, ends.theirs[i].get());
@@ -133,10 +138,10 @@ tl::expected<std::unique_ptr<Session>, SpawnFailure> Session::start(Reactor& rea
   session->pid_ = *pid;
   channel.send(id, 0, wire::ExecStarted{static_cast<uint32_t>(*pid), wire::kStreamWindow});
   if (ends.ours_in) {
-    session->input_ = std::make_unique<Input>(
-        reactor, channel, std::move(ends.ours_in),
-        Input::Options{id, request.tty ? Input::Kind::terminal : Input::Kind::pipe,
-                       request.window ? wire::kStreamWindow : kUnwindowedInput});
+    session->input_ =
+        std::make_unique<Input>(reactor, channel, std::move(ends.ours_in),
+                                Input::Options{id, request.tty ? Input::Kind::terminal : Input::Kind::pipe,
+                                               request.window ? wire::kStreamWindow : kUnwindowedInput});
   }
   if (request.tty) {
     if (auto copy = ends.ours_out.duplicate()) session->terminal_ = std::move(*copy);

@@ -114,31 +114,44 @@ SpawnFailure explain_exec(const Plan& plan, int error) {
         return {"not_found", "exec", error, cat(program, ": command not found in PATH")};
       return {"not_found", "exec", error, cat(program, ": no such file")};
     }
-    case EACCES: return {"permission_denied", "exec", error, cat(program, ": permission denied")};
+    case EACCES:
+      return {"permission_denied", "exec", error, cat(program, ": permission denied")};
     case ENOEXEC:
     case EINVAL:
-    case ELIBBAD: return {"not_executable", "exec", error, cat(program, ": not a program this guest can run")};
-    case E2BIG: return {"bad_args", "exec", error, "the arguments and environment are too long"};
-    case ENAMETOOLONG: return {"not_found", "exec", error, cat(program, ": the name is too long")};
-    case ENOMEM: return {"out_of_memory", "exec", error, cat(program, ": the guest is out of memory")};
+    case ELIBBAD:
+      return {"not_executable", "exec", error, cat(program, ": not a program this guest can run")};
+    case E2BIG:
+      return {"bad_args", "exec", error, "the arguments and environment are too long"};
+    case ENAMETOOLONG:
+      return {"not_found", "exec", error, cat(program, ": the name is too long")};
+    case ENOMEM:
+      return {"out_of_memory", "exec", error, cat(program, ": the guest is out of memory")};
     case EAGAIN:
     case EMFILE:
-    case ENFILE: return {"resource_limit", "exec", error, cat(program, ": ", reason(error))};
-    default: return {"other", "exec", error, cat(program, ": ", reason(error))};
+    case ENFILE:
+      return {"resource_limit", "exec", error, cat(program, ": ", reason(error))};
+    default:
+      return {"other", "exec", error, cat(program, ": ", reason(error))};
   }
 }
 
 SpawnFailure explain(const Plan& plan) {
   int error = plan.failed_errno;
   switch (plan.failed_step) {
-    case Step::terminal: return {"pty_setup_failed", "pty", error, cat("set the controlling terminal: ", reason(error))};
-    case Step::limits: return {"resource_limit", "rlimit", error, cat("set the resource limits: ", reason(error))};
-    case Step::cwd: return {"bad_cwd", "chdir", error, cat("working directory ", plan.request->cwd, ": ", reason(error))};
+    case Step::terminal:
+      return {"pty_setup_failed", "pty", error, cat("set the controlling terminal: ", reason(error))};
+    case Step::limits:
+      return {"resource_limit", "rlimit", error, cat("set the resource limits: ", reason(error))};
+    case Step::cwd:
+      return {"bad_cwd", "chdir", error, cat("working directory ", plan.request->cwd, ": ", reason(error))};
     case Step::user:
       if (error == EAGAIN) return {"resource_limit", "setuid", error, "the user has too many processes"};
-      return {"user_setup_failed", "setuid", error, cat("change to user ", plan.request->user.uid, ": ", reason(error))};
-    case Step::exec: return explain_exec(plan, error);
-    default: return {"other", "spawn", error, cat("set up the process: ", reason(error))};
+      return {"user_setup_failed", "setuid", error,
+              cat("change to user ", plan.request->user.uid, ": ", reason(error))};
+    case Step::exec:
+      return explain_exec(plan, error);
+    default:
+      return {"other", "spawn", error, cat("set up the process: ", reason(error))};
   }
 }
 

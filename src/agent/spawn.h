@@ -20,7 +20,7 @@ struct SpawnRequest {
   std::string cwd = "/";
   Identity user;
   std::vector<Limit> limits;
-  int stdio[3] = {-1, -1, -1};    // must all be above 2
+  int stdio[3] = {-1, -1, -1};       // must all be above 2
   Terminal terminal = Terminal::no;  // stdio[0] becomes the controlling terminal
 };
 

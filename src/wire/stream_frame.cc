@@ -6,7 +6,9 @@ namespace msb::wire {
 namespace {
 
 // How many bytes CBOR needs in front of a byte string of that length.
-size_t cbor_head_size(size_t length) { return length < 24 ? 1 : length <= 0xff ? 2 : length <= 0xffff ? 3 : 5; }
+size_t cbor_head_size(size_t length) {
+  return length < 24 ? 1 : length <= 0xff ? 2 : length <= 0xffff ? 3 : 5;
+}
 
 }  // namespace
 
