@@ -81,13 +81,7 @@ class Builder {
     add({qemu.binary.path, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-L",
          qemu.firmware_dir});
     if (qemu.has_sandbox) add({"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"});
-    // The root has no loader cache, and QEMU may live anywhere.
-    std::set<std::string> directories;
-    for (const auto& library : qemu.libraries) directories.insert(directory_of(library.path));
-    std::string path;
-    for (const auto& directory : directories) path += (path.empty() ? "" : ":") + directory;
-    if (!path.empty()) command_.env.push_back("LD_LIBRARY_PATH=" + path);
-    if (!qemu.module_dir.empty()) command_.env.push_back("QEMU_MODULE_DIR=" + qemu.module_dir);
+    command_.env = qemu_environment(qemu);
   }
 
   void machine() {
@@ -156,12 +150,8 @@ class Builder {
   }
 
   void files() {
-    const QemuProgram& qemu = input_.program;
     auto& files = command_.files;
-    files.push_back({qemu.binary.path, FenceFile::Use::execute});
-    if (!qemu.interpreter.empty()) files.push_back({qemu.interpreter, FenceFile::Use::execute});
-    for (const auto* list : {&qemu.libraries, &qemu.firmware})
-      for (const auto& file : *list) files.push_back({file.path});
+    files = qemu_files(input_.program);
     files.push_back({input_.spec.kernel});
     files.push_back({input_.spec.initramfs});
   }
@@ -172,6 +162,26 @@ class Builder {
 };
 
 }  // namespace
+
+std::vector<std::string> qemu_environment(const QemuProgram& program) {
+  // The root has no loader cache, and QEMU may live anywhere.
+  std::set<std::string> directories;
+  for (const auto& library : program.libraries) directories.insert(directory_of(library.path));
+  std::string path;
+  for (const auto& directory : directories) path += (path.empty() ? "" : ":") + directory;
+  std::vector<std::string> environment;
+  if (!path.empty()) environment.push_back("LD_LIBRARY_PATH=" + path);
+  if (!program.module_dir.empty()) environment.push_back("QEMU_MODULE_DIR=" + program.module_dir);
+  return environment;
+}
+
+std::vector<FenceFile> qemu_files(const QemuProgram& program) {
+  std::vector<FenceFile> files = {{program.binary.path, FenceFile::Use::execute}};
+  if (!program.interpreter.empty()) files.push_back({program.interpreter, FenceFile::Use::execute});
+  for (const auto* list : {&program.libraries, &program.firmware})
+    for (const auto& file : *list) files.push_back({file.path});
+  return files;
+}
 
 std::string kernel_words(const CommandInput& input) {
   std::string words = kPortableKernelWords;

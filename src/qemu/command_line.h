@@ -51,6 +51,10 @@ struct CommandInput {
 
 Result<QemuCommand> build_command(const CommandInput& input);
 
+// What any run of this QEMU needs: its environment, and the files it opens by path.
+std::vector<std::string> qemu_environment(const QemuProgram& program);
+std::vector<FenceFile> qemu_files(const QemuProgram& program);
+
 // The kernel command line alone. tsc_khz 0 leaves the clock to the guest.
 std::string kernel_words(const CommandInput& input);
 

@@ -12,6 +12,7 @@
 #include "base/temp_dir.h"
 #include "qemu/discovery_cache.h"
 #include "qemu/elf.h"
+#include "qemu/portable_machine.h"
 #include "qemu/tsc.h"
 
 namespace msb::qemu {
@@ -78,6 +79,25 @@ TEST_F(DiscoveryTest, FindsTheInstalledQemuAndEverythingItNeeds) {
   EXPECT_FALSE(program->firmware.empty());
   for (const auto& library : program->libraries) EXPECT_TRUE(path_exists(library.path)) << library.path;
   EXPECT_TRUE(path_exists(cache_));
+}
+
+TEST_F(DiscoveryTest, WhatItFindsIsEnoughToRunQemuInTheFence) {
+  auto survey = survey_qemu({cache_, {}});
+  ASSERT_TRUE(survey);
+  for (const auto& program : survey->usable) {
+    auto walls = probe_walls(program);
+    ASSERT_TRUE(walls) << walls.error().to_string();
+    EXPECT_GE(walls->size(), 12u);
+  }
+}
+
+TEST_F(DiscoveryTest, AQemuThatCannotStartInTheFenceSaysWhy) {
+  QemuProgram program = *find_qemu({cache_, {}});
+  ASSERT_FALSE(program.libraries.empty());
+  program.libraries.clear();
+  auto walls = probe_walls(program);
+  ASSERT_FALSE(walls);
+  EXPECT_THAT(walls.error().message(), HasSubstr("shared libraries"));
 }
 
 TEST_F(DiscoveryTest, AWarmLookupRunsNothing) {

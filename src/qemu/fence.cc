@@ -315,15 +315,4 @@ Result<FencedChild> start_fenced(const FencedCommand& command) {
   return Fencing(command).run();
 }
 
-Result<WallReports> probe_walls(const std::vector<FenceFile>& files, const std::string& program) {
-  MSB_TRY(Fd null, open_file("/dev/null", O_RDWR));
-  FencedCommand command;
-  command.argv = {program};
-  command.files = files;
-  command.fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}};
-  MSB_TRY(FencedChild fenced, start_fenced(command));
-  (void)fenced.child.wait();
-  return std::move(fenced.walls);
-}
-
 }  // namespace msb::qemu

@@ -39,8 +39,4 @@ struct FencedChild {
 // ends.
 Result<FencedChild> start_fenced(const FencedCommand& command);
 
-// The walls this host would grant, found by fencing a program that ends at once (/bin/true or any other at `program`
-// with its `files`): for `doctor`.
-Result<WallReports> probe_walls(const std::vector<FenceFile>& files, const std::string& program);
-
 }  // namespace msb::qemu

@@ -1,5 +1,6 @@
 #include "qemu/portable_machine.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -213,6 +214,24 @@ void PortableMachine::pause(QmpReply done) {
 }
 void PortableMachine::resume(QmpReply done) {
   qmp_->execute("cont", std::move(done));
+}
+
+Result<WallReports> probe_walls(const QemuProgram& qemu) {
+  MSB_TRY(Fd null, open_file("/dev/null", O_RDWR));
+  Fd errors(::memfd_create("stderr", MFD_CLOEXEC));
+  if (!errors) return fail_errno("create a memory file");
+  FencedCommand command;
+  command.argv = {qemu.binary.path, "--version"};
+  command.env = qemu_environment(qemu);
+  command.files = qemu_files(qemu);
+  command.fds = {{null.get(), 0}, {null.get(), 1}, {errors.get(), 2}};
+  MSB_TRY(FencedChild fenced, start_fenced(command));
+  MachineExit exit;
+  MSB_TRY(exit.status, fenced.child.wait());
+  if (exit.status.success()) return std::move(fenced.walls);
+  ::lseek(errors.get(), 0, SEEK_SET);
+  if (auto said = read_all(errors.get(), kStderrTail)) exit.stderr_tail = as_text(*said);
+  return fail(exit.to_error().context("start QEMU in its fence"));
 }
 
 }  // namespace msb::qemu

@@ -104,4 +104,8 @@ class PortableMachine {
   Reactor::Watch exit_watch_;
 };
 
+// The walls this host grants, found by running "QEMU --version" inside the fence (30 ms): for `doctor`. An Error when
+// QEMU does not even start there.
+Result<WallReports> probe_walls(const QemuProgram& qemu);
+
 }  // namespace msb::qemu
