@@ -42,7 +42,7 @@ def _shared_home(registry, tmp_path_factory):
 def msb(_shared_home):
     """msb with a home whose image cache the tests of one worker share; sandboxes left running are removed."""
     yield _shared_home
-    _shared_home.remove_all()
+    _shared_home.remove_all(keep=["box"])
 
 
 @pytest.fixture

@@ -66,6 +66,8 @@ class Msb:
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
+        # Unbuffered: what a test reads line by line and what communicate() reads must add up to the whole.
+        options.setdefault("bufsize", 0)
         return subprocess.Popen(self._argv(args), env={**self.environment, **(env or {})}, **options)
 
     def run(self, *args, input=None, timeout=TIMEOUT, env=None, **options):
@@ -135,13 +137,13 @@ class Msb:
             assert time.monotonic() < deadline, f"still there: {self.processes()}"
             time.sleep(0.02)
 
-    def remove_all(self):
-        names = [name for name in self.names()]
+    def remove_all(self, keep=()):
+        names = self.names() - set(keep)
         if names:
             self.run("rm", "-f", *names)
 
     def close(self):
-        self.run("rm", "-f", *(self.names() or ["nothing"]))
+        """The end of the home, whatever state a test left it in."""
         for pid in self.processes():
             try:
                 os.kill(pid, signal.SIGKILL)

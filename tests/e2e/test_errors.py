@@ -15,7 +15,7 @@ def test_no_image_and_no_command(msb, registry):
 
 
 @pytest.mark.parametrize("flags, phrase", [
-    (["--memory", "0"], "memory"), (["--memory", "lots"], "lots"), (["--memory", "-5"], ""), (["--cpus", "0"], "cpu"),
+    (["--memory", "0"], "out of range"), (["--memory", "lots"], "lots"), (["--memory", "-5"], ""), (["--cpus", "0"], "cpu"),
     (["--cpus", "1000"], "cpu"), (["--max-duration", "soon"], "soon"), (["--root-disk", "1"], ""), (["--root-disk", "big"], "big"),
     (["--env", "=x"], "env"), (["--env", "NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"), (["--rlimit", "nofile"], "nofile"),
     (["--pull", "x"], "pull"), (["--machine", "abacus"], "abacus"), (["--isolation", "hope"], "hope"), (["--user", "a:b:c"], ""),
