@@ -2,13 +2,15 @@
 
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include <algorithm>
-#include <atomic>
+#include <csignal>
 #include <mutex>
 #include <optional>
 
 #include "base/cleanup.h"
+#include "image/reference.h"
 
 // The headers' type-checking macros call functions by name; here functions are reached through a table.
 #undef curl_easy_setopt
@@ -164,6 +166,32 @@ Error describe(CURLcode code, const CurlTable& curl, const char* detail, const H
   }
 }
 
+// A peer that hangs up must not kill the process, which may be anybody's (an SDK): TLS libraries write(2) without
+// MSG_NOSIGNAL. Only this thread's mask is touched, and only for the length of a transfer.
+class [[nodiscard]] PipeSignalGuard {
+ public:
+  PipeSignalGuard() {
+    sigset_t pending;
+    ::sigpending(&pending);
+    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+    ::sigemptyset(&pipe_);
+    ::sigaddset(&pipe_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  PipeSignalGuard(const PipeSignalGuard&) = delete;
+  PipeSignalGuard& operator=(const PipeSignalGuard&) = delete;
+  ~PipeSignalGuard() {
+    const timespec at_once{};
+    if (!was_pending_) (void)::sigtimedwait(&pipe_, nullptr, &at_once);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t pipe_{};
+  sigset_t before_{};
+  bool was_pending_ = false;
+};
+
 }  // namespace
 
 // One easy handle in its own multi handle (which holds the connections and can wait on our descriptor too).
@@ -243,6 +271,8 @@ Result<> CurlTransport::Session::perform(const HttpRequest& request, const HttpS
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_WRITEFUNCTION, &on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(&exchange));
+  // No proxy can reach what listens on this machine's loopback.
+  if (is_loopback_host(request.url.authority)) set(CURLOPT_PROXY, "");
   if (request.method == "POST") {
     set(CURLOPT_POST, 1L);
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
@@ -330,6 +360,7 @@ Result<> CurlTransport::perform(const HttpRequest& request, const HttpSink& sink
   }
   if (!session) session = std::make_unique<Session>(state_->curl);
   if (!session->usable()) return fail(ErrorKind::internal, "libcurl has no memory for a transfer");
+  const PipeSignalGuard quiet;
   auto result = session->perform(request, sink, cancellation, state_->limits, ca_bundle);
   const std::lock_guard lock(state_->mutex);
   state_->idle.push_back(std::move(session));

@@ -74,6 +74,13 @@ TEST_F(CurlTransportTest, ManifestAndBlobComeOverOneConnection) {
   EXPECT_EQ(*text, image_.layers[0].blob.bytes);
 }
 
+TEST_F(CurlTransportTest, LoopbackIsReachedPastAProxy) {
+  ::setenv("http_proxy", "http://127.0.0.1:1", 1);
+  auto result = get(cat("http://", server_->host(), "/v2/"));
+  ::unsetenv("http_proxy");
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
 TEST_F(CurlTransportTest, ATruncatedBlobIsResumed) {
   const std::string& bytes = image_.layers[0].blob.bytes;
   registry_.intercept([&, first = true](const Seen& request) mutable -> std::optional<FakeAnswer> {
