@@ -11,6 +11,7 @@
 #include "base/temp_dir.h"
 #include "base/units.h"
 #include "qemu/discovery.h"
+#include "qemu/portable_machine.h"
 #include "sandbox/launch.h"
 #include "sandbox/msb_path.h"
 #include "sandbox/store.h"
@@ -73,10 +74,14 @@ DoctorCheck check_kvm() {
 
 DoctorCheck check_qemu(const state::Home& home) {
   auto survey = qemu::survey_qemu({.cache_file = home.qemu_probe(), .extra_dirs = {home.path() + "/qemu/bin"}});
-  if (!survey) return failed("qemu", survey.error());
+  if (!survey) {
+    DoctorCheck check = failed("qemu", survey.error());
+    check.advice += cat(check.advice.empty() ? "" : " ", "QEMU comes with `sudo apt-get install qemu-system-x86`");
+    return check;
+  }
   if (survey->usable.empty()) {
     DoctorCheck check{"qemu", Verdict::failure, "no usable QEMU was found",
-                      "install it: `sudo apt install qemu-system-x86`"};
+                      "install it: `sudo apt-get install qemu-system-x86`"};
     for (const auto& rejected : survey->rejected) check.detail += cat("; ", rejected.path, ": ", rejected.reason);
     return check;
   }
@@ -120,7 +125,32 @@ DoctorCheck check_seccomp() {
   auto actions = read_file("/proc/sys/kernel/seccomp/actions_avail");
   if (actions && actions->find("kill_process") != std::string::npos)
     return {"seccomp", Verdict::ok, "system call filters are available", ""};
-  return {"seccomp", Verdict::warning, "the kernel has no system call filters: that wall of the fence is missing", ""};
+  return {"seccomp", Verdict::warning, "the kernel has no system call filters: that wall of the fence is missing",
+          "a kernel with CONFIG_SECCOMP_FILTER has them"};
+}
+
+// All walls round QEMU, tried with the real thing; then what is missing on this host for those that are down.
+void check_fence(const state::Home& home, std::vector<DoctorCheck>& checks) {
+  DoctorCheck check{"fence", Verdict::ok, "", ""};
+  auto program = qemu::find_qemu({.cache_file = home.qemu_probe(), .extra_dirs = {home.path() + "/qemu/bin"}});
+  // A missing QEMU has its own line.
+  if (program) {
+    auto walls = qemu::probe_walls(*program);
+    if (!walls) return checks.push_back(failed("fence", walls.error()));
+    size_t up = 0;
+    for (const auto& report : *walls) {
+      up += report.up ? 1 : 0;
+      if (!report.up) check.detail += cat("; no ", qemu::wall_name(report.wall), " (", report.reason, ")");
+    }
+    if (up < walls->size()) {
+      check.verdict = Verdict::warning;
+      check.advice = "sandboxes run with the others; `msb inspect` shows the walls of each";
+    }
+    check.detail = cat(up, " of ", walls->size(), " walls between a guest's QEMU and this host are up", check.detail);
+    checks.push_back(std::move(check));
+  }
+  for (auto& reason : {check_namespaces(), check_seccomp(), check_landlock()})
+    if (reason.verdict != Verdict::ok) checks.push_back(reason);
 }
 
 DoctorCheck check_space(const state::Home& home) {
@@ -154,7 +184,7 @@ DoctorCheck check_mke2fs() {
   for (const char* path : {"/usr/sbin/mke2fs", "/sbin/mke2fs", "/usr/bin/mke2fs", "/usr/local/sbin/mke2fs"})
     if (::access(path, X_OK) == 0) return {"mke2fs", Verdict::ok, path, ""};
   return {"mke2fs", Verdict::failure, "mke2fs, which makes root disks, was not found",
-          "install it: `sudo apt install e2fsprogs`"};
+          "install it: `sudo apt-get install e2fsprogs`"};
 }
 
 // A machine without disks, under a name of its own: its guest comes up as far as it can, which is the proof.
@@ -205,8 +235,10 @@ DoctorCheck check_probe() {
 
 Result<std::vector<DoctorCheck>> doctor(bool probe) {
   MSB_TRY(auto home, state::Home::resolve());
-  std::vector<DoctorCheck> checks{check_space(home), check_qemu(home), check_kvm(),    check_namespaces(),
-                                  check_seccomp(),   check_landlock(), check_mke2fs(), check_runtime(home)};
+  std::vector<DoctorCheck> checks{check_space(home), check_kvm(), check_qemu(home)};
+  check_fence(home, checks);
+  checks.push_back(check_mke2fs());
+  checks.push_back(check_runtime(home));
   if (probe) checks.push_back(check_probe());
   return checks;
 }
