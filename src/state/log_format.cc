@@ -102,7 +102,8 @@ size_t unfinished_utf8(std::string_view text) {
 }
 
 std::string format_log_entry(const LogEntry& entry) {
-  bool text = is_utf8(entry.data);
+  // Zero bytes are no text either: escaped they would take six times their size.
+  bool text = entry.data.find('\0') == std::string::npos && is_utf8(entry.data);
   std::string line =
       cat("{\"t\":", entry.timestamp_ms, ",\"s\":\"", kSources[static_cast<size_t>(entry.source)], "\",\"d\":\"");
   line.reserve(line.size() + entry.data.size() * 5 / 4 + 32);

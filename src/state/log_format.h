@@ -2,7 +2,7 @@
 //
 //   t   Unix milliseconds
 //   s   "stdout", "stderr" or "system"
-//   d   what was written; base64 of it when "e" is "b64", because it is not UTF-8
+//   d   what was written; base64 of it when "e" is "b64", because it is not UTF-8 or has zero bytes
 //   id  the session it belongs to; absent for what the sandbox itself says
 //
 // Both sides are here so that they agree. The data comes from the guest: control characters are

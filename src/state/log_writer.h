@@ -23,7 +23,8 @@ class LogWriter {
   // Goes on with the file when there is one.
   static Result<LogWriter> open(std::string path, LogLimits limits = {});
 
-  void write(const LogEntry& entry);
+  // The size of the line.
+  size_t write(const LogEntry& entry);
   // One line of the sandbox process's own, stamped now.
   void system(std::string text);
 

@@ -24,8 +24,10 @@ void ExecLog::end(Session& session) {
 
 void ExecLog::write(const Session& session, LogSource source, std::string data) {
   if (data.empty()) return;
-  writer_.write(
+  size_t size = data.size();
+  size_t line = writer_.write(
       {.timestamp_ms = state::now_ms(), .source = source, .session_id = session.number, .data = std::move(data)});
+  budget_.charge(line - std::min(line, size));
 }
 
 }  // namespace msb::vmm

@@ -28,6 +28,8 @@ class LogBudget {
     tokens_ -= bytes;
     return true;
   }
+  // What a write cost beyond what was taken for it.
+  void charge(uint64_t bytes) { tokens_ -= std::min(bytes, tokens_); }
   // Bytes refused since the last call.
   uint64_t take_refused() { return std::exchange(refused_, 0); }
 
