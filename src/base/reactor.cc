@@ -63,8 +63,10 @@ Result<> Reactor::run_once() {
   if (count < 0) return fail_errno("wait for events");
   for (int i = 0; i < count && !stopping_; ++i) {
     // An earlier callback of this batch may have removed the entry: look it up by
-    // its never-reused id, and hold it so that it may remove itself.
-    auto found = entries_.find(events[i].data.u64);
+    // its never-reused id, and hold it so that it may remove itself. The id is copied:
+    // epoll_event is packed, and find() would take a reference to a misaligned member.
+    uint64_t id = events[i].data.u64;
+    auto found = entries_.find(id);
     if (found == entries_.end()) continue;
     auto entry = found->second;
     entry->callback(events[i].events);
