@@ -9,7 +9,15 @@
 namespace msb::cli {
 namespace {
 
+// Marks an error as wrong usage, which has an exit code of its own.
+struct WrongUsage : ErrorDetail {};
+
+Error wrong_usage(std::string message) {
+  return Error(ErrorKind::invalid_config, std::move(message)).detail(std::make_shared<WrongUsage>());
+}
+
 int exit_code(const Error& error) {
+  if (error.detail_as<WrongUsage>() != nullptr) return kExitUsage;
   if (const auto* failure = error.detail_as<ExecFailedDetail>()) {
     if (failure->reason == "not_found") return kExitNotFound;
     if (failure->reason == "permission_denied" || failure->reason == "not_executable") return kExitNotExecutable;
@@ -33,10 +41,10 @@ int report(const Error& error) {
 Result<std::vector<std::string>> command_words(const CLI::App& command, const Invocation& invocation) {
   auto words = command.remaining();
   if (!words.empty() && words[0].size() > 1 && words[0][0] == '-')
-    return fail(Error(ErrorKind::invalid_config, cat("unknown option '", words[0], "'"))
+    return fail(wrong_usage(cat("unknown option '", words[0], "'"))
                     .hint(cat("see `msb ", command.get_name(), " --help`; put `--` before the guest's command")));
   if (invocation.has_separator) {
-    if (!words.empty()) return fail(ErrorKind::invalid_config, cat("unexpected word '", words[0], "' before `--`"));
+    if (!words.empty()) return fail(wrong_usage(cat("unexpected word '", words[0], "' before `--`")));
     return invocation.trailing;
   }
   return words;

@@ -46,7 +46,7 @@ def test_interrupts_reach_the_guest_and_not_msb(msb):
     terminal.type("\x03")
     terminal.expect(r"[#$] ")
     terminal.type("echo survived\r")
-    terminal.expect("\nsurvived\r\n")
+    terminal.expect(r"\nsurvived\r\n.*[#$] ")
     terminal.type("\x04")
     terminal.wait()
 

@@ -63,7 +63,7 @@ def test_doctor(fresh):
 def test_doctor_without_qemu(fresh):
     outcome = fresh.run("doctor", env={"PATH": "/nonexistent", "MSB_QEMU_PATH": "/nonexistent/qemu"})
     assert outcome.code == 1
-    assert "apt-get install" in outcome.out or "qemu-system" in outcome.out
+    assert "MSB_QEMU_PATH" in outcome.out
 
 
 def test_version_tree_help_completion(msb):

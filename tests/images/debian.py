@@ -52,7 +52,7 @@ def _entries(path):
         for entry in archive:
             entry.name = entry.name.removeprefix("./").rstrip("/")
             top = entry.name.split("/")[0]
-            if top in ("bin", "sbin", "lib", "lib64") and not entry.issym():
+            if top in ("bin", "sbin", "lib", "lib64") and (entry.name != top or entry.isdir()):
                 entry.name = "usr/" + entry.name
             if not entry.name or entry.name == "." or (entry.name + "/").startswith(_NOT_IN_IMAGE) or entry.name.startswith(_NOT_IN_IMAGE):
                 continue
