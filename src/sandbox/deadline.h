@@ -14,9 +14,9 @@ namespace msb {
 using Clock = std::chrono::steady_clock;
 using Deadline = std::optional<Clock::time_point>;
 
-inline Deadline deadline_after(std::chrono::nanoseconds delay) {
-  // Clamped, so that an absurd delay cannot overflow the clock.
-  constexpr std::chrono::nanoseconds kLongest = std::chrono::hours(24 * 365);
+inline Deadline deadline_after(std::chrono::milliseconds delay) {
+  // Clamped before it becomes nanoseconds, so that an absurd delay cannot overflow the clock.
+  constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365);
   return Clock::now() + (delay < kLongest ? delay : kLongest);
 }
 inline bool has_passed(const Deadline& deadline) {
