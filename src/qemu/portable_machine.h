@@ -77,7 +77,7 @@ class PortableMachine {
   void quit();
   // SIGKILL. Data the guest has flushed is safe.
   void kill();
-  // Stops and continues the guest's processors; `done` runs when QEMU has answered.
+  // Stops and continues the guest's processors; `done` runs when QEMU has answered, and must not destroy the machine.
   void pause(QmpReply done);
   void resume(QmpReply done);
   QmpClient& qmp() { return *qmp_; }

@@ -111,8 +111,12 @@ Result<> QmpClient::read_available() {
     if (!count && count.error().errnum() == EAGAIN) return {};
     if (!count) return fail(std::move(count).error());
     if (*count == 0) return fail(ErrorKind::runtime, "QEMU closed its control channel");
-    MSB_CHECK(splitter_.feed({buffer, *count},
-                             [&](std::string_view line) -> Result<> { return *alive ? handle(line) : Result<>(); }));
+    MSB_CHECK(splitter_.feed({buffer, *count}, [&](std::string_view line) -> Result<> {
+      auto handled = handle(line);
+      // The splitter is gone with this object: its loop must end here.
+      if (!*alive) return fail(ErrorKind::cancelled, "the control channel was closed");
+      return handled;
+    }));
   }
   return {};
 }
