@@ -119,4 +119,4 @@ def test_a_kill_during_a_pull(fresh, seed):
     process.communicate()
     fresh.ok("pull", "python")
     assert fresh.ok("run", "python", "--", "python3", "-c", "import ssl, sqlite3, json; print('whole')") == "whole\n"
-    assert list((fresh.home / "cache/tmp").iterdir()) == []
+    assert list(fresh.home.glob("cache/tmp/*")) == []

@@ -148,4 +148,4 @@ def test_two_pulls_at_once_of_the_same_image(fresh):
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
     assert len(list((fresh.home / "cache/layers").glob("*.erofs"))) == 2
-    assert list((fresh.home / "cache/tmp").iterdir()) == []
+    assert list(fresh.home.glob("cache/tmp/*")) == []

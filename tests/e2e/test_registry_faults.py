@@ -35,7 +35,7 @@ def test_a_broken_image_is_refused_and_leaves_nothing(fresh, faulty, repository,
     fresh.fails("pull", f"{faulty.address}/{repository}", says=phrase)
     assert fresh.json("image", "ls") == []
     assert list((fresh.home / "cache/layers").glob("*.erofs")) == []
-    assert list((fresh.home / "cache/tmp").iterdir()) == []
+    assert list(fresh.home.glob("cache/tmp/*")) == []
 
 
 def test_an_interrupted_transfer_resumes_where_it_was(fresh, faulty):
@@ -95,7 +95,7 @@ def test_a_layer_that_reaches_outside_reaches_nothing(fresh, faulty, name):
 def test_a_malicious_layer_is_refused_and_leaves_nothing(fresh, faulty, name):
     fresh.fails("pull", f"{faulty.address}/evil/{name}")
     assert list((fresh.home / "cache/layers").glob("*.erofs")) == []
-    assert list((fresh.home / "cache/tmp").iterdir()) == []
+    assert list(fresh.home.glob("cache/tmp/*")) == []
 
 
 def test_a_layer_of_nothing_but_zeros_is_empty(fresh, faulty):
