@@ -173,7 +173,7 @@ void Supervisor::on_machine_end(const MachineEnd& end) {
     exec_log_.system(cat("the guest's kernel panicked: ", console_->panic_line()));
     note_end(SandboxStatus::crashed, "guest_panic");
   } else if (end.cause == Cause::guest) {
-    exec_log_.system("the guest ended by itself");
+    if (!end_) exec_log_.system("the guest ended by itself");
     note_end(console_->powered_off() ? SandboxStatus::stopped : SandboxStatus::crashed, "guest_reset");
   } else {
     note_end(SandboxStatus::stopped, "killed");
