@@ -1,4 +1,4 @@
-// Any bytes as a layer: conversion ends with an error or an image, and the image can be read back and exported.
+// Any bytes as a layer: conversion ends with an error or an image, and that image can be read back.
 #include <sys/mman.h>
 
 #include <algorithm>
