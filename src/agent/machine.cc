@@ -77,8 +77,10 @@ std::optional<wire::BootFailed> Machine::set_up(const wire::Bootstrap& bootstrap
 void Machine::after_ready(const wire::Bootstrap& bootstrap) {
   mount_late();
   if (auto up = bring_up_loopback(); !up) kernel_log(up.error().to_string());
-  if (auto merged = merge_etc_files("/etc", bootstrap.hostname, bootstrap.nameservers); !merged)
-    kernel_log(merged.error().to_string());
+  // An image may have no /etc at all; and on a read-only root there is nothing to be done.
+  auto merged = make_directories("/etc");
+  if (merged) merged = merge_etc_files("/etc", bootstrap.hostname, bootstrap.nameservers);
+  if (!merged && merged.error().errnum() != EROFS) kernel_log(merged.error().to_string());
   bring_up_cpus(bootstrap.cpus);
 }
 
