@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "state/runtime_files.h"
+
 namespace msb {
 namespace {
 
@@ -55,10 +57,12 @@ Result<std::string> find_msb() {
     if (is_program(path)) return std::string(path);
     return fail(Error(ErrorKind::runtime, cat("MSB_PATH names ", path, ", which is not a program")));
   }
+  // Whatever its file is called, a program that carries the guest's runtime is msb.
   auto self = this_program();
-  if (self && self->ends_with("/msb")) return *self;
-  // Replaced while it runs (an upgrade): the kernel still has it.
-  if (self && self->ends_with("/msb (deleted)")) return std::string("/proc/self/exe");
+  if (self && (state::has_embedded_runtime() || self->ends_with("/msb"))) {
+    // Replaced while it runs (an upgrade): the kernel still has it.
+    return is_program(*self) ? *self : "/proc/self/exe";
+  }
   if (auto path = next_to_library()) return *path;
   if (auto path = in_path()) return *path;
   return fail(Error(ErrorKind::runtime, "the msb program, which runs sandboxes, was not found")
