@@ -239,6 +239,7 @@ void Relay::end_session(uint32_t id) {
 void Relay::on_agent_drained() {
   // Dropping a client changes the map: go by slots.
   std::vector<uint32_t> slots;
+  slots.reserve(clients_.size());
   for (const auto& [slot, client] : clients_) slots.push_back(slot);
   for (uint32_t slot : slots)
     if (auto client = clients_.find(slot); client != clients_.end()) (void)forward(*client->second);
