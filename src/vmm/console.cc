@@ -6,7 +6,10 @@ namespace msb::vmm {
 
 Result<std::unique_ptr<Console>> Console::create(Reactor& reactor, int socket, state::LogWriter log) {
   std::unique_ptr<Console> console(new Console(socket, std::move(log)));
-  MSB_TRY(console->watch_, reactor.watch(socket, EPOLLIN, [raw = console.get()](uint32_t) { raw->drain(); }));
+  MSB_TRY(console->watch_, reactor.watch(socket, EPOLLIN, [raw = console.get()](uint32_t) {
+    raw->drain();
+    if (raw->halted_ && raw->on_halt_) std::exchange(raw->on_halt_, nullptr)();
+  }));
   return console;
 }
 
@@ -45,8 +48,10 @@ void Console::finish_line() {
   if (has("Out of memory") || has("out of memory") || has("System is deadlocked on memory") ||
       has("page allocation failure") || has("Failed to allocate") || has("Cannot allocate memory"))
     out_of_memory_ = true;
-  if (has("reboot: Power down") || has("reboot: System halted") || has("reboot: Restarting system"))
-    powered_off_ = true;
+  // "Power off not available: System halted instead" is what this machine, which has no power switch, makes of a
+  // poweroff.
+  if (has("reboot: ") && has("System halted")) halted_ = true;
+  if (halted_ || has("reboot: Power down") || has("reboot: Restarting system")) powered_off_ = true;
   if (budget_.take(line_.size() + 64)) {
     if (uint64_t missing = budget_.take_refused()) log_.system(cat(missing, " bytes of console output left out"));
     log_.system(line_);

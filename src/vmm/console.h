@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ class Console {
   bool panicked() const { return panicked_; }
   bool out_of_memory() const { return out_of_memory_; }
   bool powered_off() const { return powered_off_; }
+  // Called once when the guest's kernel says that it halted: a machine without a power switch stays up then, doing
+  // nothing for ever.
+  void on_halt(std::function<void()> action) { on_halt_ = std::move(action); }
   // The line of the panic, empty when there was none.
   const std::string& panic_line() const { return panic_line_; }
 
@@ -45,6 +49,8 @@ class Console {
   bool panicked_ = false;
   bool out_of_memory_ = false;
   bool powered_off_ = false;
+  bool halted_ = false;
+  std::function<void()> on_halt_;
   Reactor::Watch watch_;
 };
 

@@ -87,6 +87,12 @@ Result<> Supervisor::start() {
   MSB_TRY(machine_, input_.factory(*reactor_, config_, [this](const MachineEnd& end) { on_machine_end(end); }));
   machine_alive_ = true;
   MSB_TRY(console_, Console::create(*reactor_, machine_->console_fd(), std::move(kernel_log)));
+  console_->on_halt([this] {
+    if (phase_ == Phase::ended) return;
+    if (!end_) exec_log_.system("the guest halted");
+    note_end(SandboxStatus::stopped, "guest_reset");
+    machine_->kill();
+  });
   MSB_TRY(channel_, AgentChannel::create(*reactor_, machine_->agent_fd(),
                                          {.on_frame = [this](ByteView raw) { on_frame(raw); },
                                           .on_lost = [this](const Error& error) { on_channel_lost(error); },
