@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "agent/testing/agent_process.h"
+#include "base/fd.h"
 
 namespace msb::agent {
 namespace {
@@ -60,8 +61,13 @@ TEST_F(AgentTest, no_descriptor_of_the_agent_leaks_into_a_process) {
 }
 
 TEST_F(AgentTest, signal_state_of_a_process_is_clean) {
+  // What ctest's own parents ignore (some shells: the C library's signals 32 and 33) is inherited by the agent here,
+  // as nothing is in a guest: the agent must add nothing to it.
+  auto status = read_file("/proc/self/status");
+  ASSERT_TRUE(status);
+  auto ignored = status->substr(status->find("SigIgn:"), sizeof("SigIgn:\t0000000000000000\n") - 1);
   auto outcome = agent.run(command("/bin/grep", {"-E", "^Sig(Blk|Ign)", "/proc/self/status"}));
-  EXPECT_EQ(outcome.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+  EXPECT_EQ(outcome.out, "SigBlk:\t0000000000000000\n" + ignored);
 }
 
 TEST_F(AgentTest, environment_is_laid_over_the_sandbox_s) {
