@@ -89,7 +89,12 @@ Result<> merge_etc_files(const std::string& etc, std::string_view hostname,
   };
   auto hosts = merge(etc + "/hosts", [&](auto current) { return merge_hosts(current, hostname); });
   auto resolv = merge(etc + "/resolv.conf", [&](auto current) { return merge_resolv_conf(current, nameservers); });
-  return hosts ? resolv : hosts;
+  // An image's own host name stays; most have none.
+  auto name = merge(etc + "/hostname", [&](auto current) {
+    return current.empty() && !hostname.empty() ? std::optional(cat(hostname, '\n')) : std::nullopt;
+  });
+  if (!hosts) return hosts;
+  return resolv ? name : resolv;
 }
 
 }  // namespace msb::agent

@@ -1,4 +1,4 @@
-// EtcFiles: /etc/hosts and /etc/resolv.conf, completed but never rewritten.
+// EtcFiles: /etc/hosts, /etc/resolv.conf and /etc/hostname, completed but never rewritten.
 //
 // What the image or its user put there stays, byte for byte. What is missing goes into a block between
 // two marker lines, which is ours and replaced at each boot. The first two functions return the file's
@@ -19,7 +19,8 @@ std::optional<std::string> merge_hosts(std::string_view current, std::string_vie
 // The name servers, when the file names none.
 std::optional<std::string> merge_resolv_conf(std::string_view current, const std::vector<std::string>& nameservers);
 
-// Both, on the files in `etc`. A file that cannot be written is left alone; the error says which.
+// Both, and /etc/hostname where there is none, on the files in `etc`. A file that cannot be written is left alone; the
+// error says which.
 Result<> merge_etc_files(const std::string& etc, std::string_view hostname,
                          const std::vector<std::string>& nameservers);
 

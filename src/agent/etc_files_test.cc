@@ -58,6 +58,14 @@ TEST(EtcFiles, writes_what_changes_and_nothing_else) {
   EXPECT_NE(read_file(dir.path() + "/hosts").value().find("box"), std::string::npos);
 }
 
+TEST(EtcFiles, a_missing_hostname_is_written_and_an_image_s_own_stays) {
+  auto dir = TempDir::create().value();
+  ASSERT_TRUE(merge_etc_files(dir.path(), "box", {}));
+  EXPECT_EQ(read_file(dir.path() + "/hostname").value(), "box\n");
+  ASSERT_TRUE(merge_etc_files(dir.path(), "other", {}));
+  EXPECT_EQ(read_file(dir.path() + "/hostname").value(), "box\n");
+}
+
 TEST(EtcFiles, one_bad_file_does_not_keep_the_other_from_being_merged) {
   auto dir = TempDir::create().value();
   ASSERT_TRUE(make_dirs(dir.path() + "/hosts"));
