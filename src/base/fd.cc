@@ -116,8 +116,7 @@ Result<> write_full(int fd, ByteView bytes) {
 
 Result<> pread_full(int fd, MutableByteView buffer, uint64_t offset) {
   while (!buffer.empty()) {
-    ssize_t count =
-        retry_eintr([&] { return ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset)); });
+    ssize_t count = retry_eintr([&] { return ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset)); });
     if (count < 0) return fail_errno("read");
     if (count == 0) return fail(ErrorKind::corrupt, cat("the file ends before offset ", offset + buffer.size()));
     buffer = buffer.subspan(static_cast<size_t>(count));

@@ -6,7 +6,9 @@
 namespace msb {
 namespace {
 
-int operation(LockMode mode) { return mode == LockMode::shared ? LOCK_SH : LOCK_EX; }
+int operation(LockMode mode) {
+  return mode == LockMode::shared ? LOCK_SH : LOCK_EX;
+}
 
 // A lock file may be unlinked by its owner between our open and our flock: then we
 // hold a lock on nothing and must try again with the file that is there now.

@@ -1,9 +1,10 @@
 #include "base/reactor.h"
 
-#include <csignal>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace msb {
 

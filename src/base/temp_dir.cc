@@ -33,7 +33,9 @@ TempDir::~TempDir() {
   if (!path_.empty()) (void)remove_tree(path_);
 }
 
-std::string TempDir::release() { return std::exchange(path_, {}); }
+std::string TempDir::release() {
+  return std::exchange(path_, {});
+}
 
 Result<> remove_tree(const std::string& path) {
   std::error_code error;

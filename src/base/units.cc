@@ -40,8 +40,7 @@ Result<uint32_t> parse_mib(std::string_view text) {
   double mib = quantity.value * factor;
   if (mib < 1 || mib > 4294967295.0)
     return fail(ErrorKind::invalid_config, cat("'", text, "' is out of range; the smallest size is 1M"));
-  if (mib != std::floor(mib))
-    return fail(ErrorKind::invalid_config, cat("'", text, "' is not a whole number of MiB"));
+  if (mib != std::floor(mib)) return fail(ErrorKind::invalid_config, cat("'", text, "' is not a whole number of MiB"));
   return static_cast<uint32_t>(mib);
 }
 
@@ -66,8 +65,7 @@ Result<uint64_t> parse_integer(std::string_view text, uint64_t low, uint64_t hig
   const char* end = text.data() + text.size();
   auto [rest, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc() || rest != end || value < low || value > high)
-    return fail(ErrorKind::invalid_config,
-                cat(what, " '", text, "' must be a whole number from ", low, " to ", high));
+    return fail(ErrorKind::invalid_config, cat(what, " '", text, "' must be a whole number from ", low, " to ", high));
   return value;
 }
 

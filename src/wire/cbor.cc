@@ -46,10 +46,18 @@ Result<CborReader::Head> CborReader::head() {
   Head head{static_cast<uint8_t>(*lead >> 5), static_cast<uint8_t>(*lead & 31), 0};
   std::optional<uint64_t> argument;
   switch (head.info) {
-    case 24: argument = input_.be<uint8_t>(); break;
-    case 25: argument = input_.be<uint16_t>(); break;
-    case 26: argument = input_.be<uint32_t>(); break;
-    case 27: argument = input_.be<uint64_t>(); break;
+    case 24:
+      argument = input_.be<uint8_t>();
+      break;
+    case 25:
+      argument = input_.be<uint16_t>();
+      break;
+    case 26:
+      argument = input_.be<uint32_t>();
+      break;
+    case 27:
+      argument = input_.be<uint64_t>();
+      break;
     default:
       if (head.info > 27) return fail(ErrorKind::protocol, "CBOR item of indefinite length or reserved form");
       argument = head.info;
@@ -140,8 +148,11 @@ Result<> CborReader::skip() {
         if (item.argument > input_.remaining()) return fail(ErrorKind::protocol, "CBOR container is cut short");
         children = item.major == 5 ? item.argument * 2 : item.argument;
         break;
-      case 6: children = 1; break;
-      default: break;
+      case 6:
+        children = 1;
+        break;
+      default:
+        break;
     }
     if (children == 0) continue;
     if (++depth == kMaxCborDepth) return fail(ErrorKind::protocol, "CBOR is nested too deeply");

@@ -27,8 +27,8 @@ class CborWriter {
   void text(std::string_view value);
   void bytes(ByteView value);
   void bytes_head(size_t size) { head(2, size); }  // followed by `size` bytes that somebody else appends
-  void array(size_t count) { head(4, count); }  // followed by `count` items
-  void map(size_t pairs) { head(5, pairs); }    // followed by `pairs` keys and values
+  void array(size_t count) { head(4, count); }     // followed by `count` items
+  void map(size_t pairs) { head(5, pairs); }       // followed by `pairs` keys and values
 
   const Bytes& data() const { return out_; }
   Bytes take() { return std::move(out_); }

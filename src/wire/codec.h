@@ -28,11 +28,21 @@ concept Message = requires(T& message) { T::fields(message, [](std::string_view,
 
 namespace codec_detail {
 
-inline void write(CborWriter& out, const std::string& value) { out.text(value); }
-inline void write(CborWriter& out, std::string_view value) { out.text(value); }
-inline void write(CborWriter& out, ByteView value) { out.bytes(value); }
-inline void write(CborWriter& out, const Bytes& value) { out.bytes(value); }
-inline void write(CborWriter& out, bool value) { out.boolean(value); }
+inline void write(CborWriter& out, const std::string& value) {
+  out.text(value);
+}
+inline void write(CborWriter& out, std::string_view value) {
+  out.text(value);
+}
+inline void write(CborWriter& out, ByteView value) {
+  out.bytes(value);
+}
+inline void write(CborWriter& out, const Bytes& value) {
+  out.bytes(value);
+}
+inline void write(CborWriter& out, bool value) {
+  out.boolean(value);
+}
 template <std::integral T>
 void write(CborWriter& out, T value) {
   if constexpr (std::is_signed_v<T>) {

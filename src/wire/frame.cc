@@ -4,7 +4,9 @@
 
 namespace msb::wire {
 
-Result<Envelope> open_envelope(ByteView body) { return decode<Envelope>(body); }
+Result<Envelope> open_envelope(ByteView body) {
+  return decode<Envelope>(body);
+}
 
 Bytes make_raw_frame(uint32_t id, uint8_t flags, ByteView body) {
   Bytes frame(kFrameHeaderSize);

@@ -82,8 +82,14 @@ class FrameReader {
 };
 
 // Header fields of a raw frame as returned by next_raw().
-inline uint32_t frame_id(ByteView raw) { return load_be<uint32_t>(raw.data() + 4); }
-inline uint8_t frame_flags(ByteView raw) { return raw[8]; }
-inline ByteView frame_body(ByteView raw) { return raw.subspan(kFrameHeaderSize); }
+inline uint32_t frame_id(ByteView raw) {
+  return load_be<uint32_t>(raw.data() + 4);
+}
+inline uint8_t frame_flags(ByteView raw) {
+  return raw[8];
+}
+inline ByteView frame_body(ByteView raw) {
+  return raw.subspan(kFrameHeaderSize);
+}
 
 }  // namespace msb::wire

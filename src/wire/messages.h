@@ -31,11 +31,11 @@ struct Rlimit {
 struct RootSpec {
   // "overlay": lower EROFS + upper; "disk": the device itself is the root.
   std::string kind = "overlay";
-  std::string lower;                 // overlay: device of the EROFS, "/dev/vda"
-  std::string device;                // overlay: device of the ext4 upper; disk: the root; empty = tmpfs upper
-  std::string fstype = "ext4";       // of `device`; empty = try every type in /proc/filesystems that needs a device
-  bool read_only = false;            // disk: mount it read-only
-  uint64_t tmpfs_bytes = 0;          // size of a tmpfs upper; 0 = half of the memory
+  std::string lower;            // overlay: device of the EROFS, "/dev/vda"
+  std::string device;           // overlay: device of the ext4 upper; disk: the root; empty = tmpfs upper
+  std::string fstype = "ext4";  // of `device`; empty = try every type in /proc/filesystems that needs a device
+  bool read_only = false;       // disk: mount it read-only
+  uint64_t tmpfs_bytes = 0;     // size of a tmpfs upper; 0 = half of the memory
   static void fields(auto& self, auto&& field) {
     field("kind", self.kind);
     field("lower", self.lower);
@@ -51,14 +51,14 @@ struct Bootstrap {
   static constexpr std::string_view kType = "core.bootstrap";
   RootSpec root;
   std::string hostname;
-  std::vector<std::string> env;      // "K=V", the base environment of every process
-  std::string workdir;               // default working directory; empty = "/"
-  std::string user;                  // default "USER|UID[:GROUP|GID]"; empty = root
-  std::vector<Rlimit> rlimits;       // for every process
+  std::vector<std::string> env;          // "K=V", the base environment of every process
+  std::string workdir;                   // default working directory; empty = "/"
+  std::string user;                      // default "USER|UID[:GROUP|GID]"; empty = root
+  std::vector<Rlimit> rlimits;           // for every process
   std::vector<std::string> nameservers;  // merged into /etc/resolv.conf when it names none
-  uint64_t tmp_bytes = 0;            // size of a tmpfs on /tmp; 0 = none
-  uint32_t cpus = 1;                 // bring this many CPUs on line (the kernel boots with one)
-  uint64_t unix_time_nanos = 0;      // the host's clock
+  uint64_t tmp_bytes = 0;                // size of a tmpfs on /tmp; 0 = none
+  uint32_t cpus = 1;                     // bring this many CPUs on line (the kernel boots with one)
+  uint64_t unix_time_nanos = 0;          // the host's clock
   static void fields(auto& self, auto&& field) {
     field("root", self.root);
     field("hostname", self.hostname);
@@ -132,14 +132,14 @@ struct ExecRequest {
   static constexpr std::string_view kType = "core.exec.request";
   std::string cmd;
   std::vector<std::string> args;
-  std::vector<std::string> env;      // "K=V", over the sandbox's own
+  std::vector<std::string> env;  // "K=V", over the sandbox's own
   std::optional<std::string> cwd;
-  std::optional<std::string> user;   // "USER|UID[:GROUP|GID]"
+  std::optional<std::string> user;  // "USER|UID[:GROUP|GID]"
   bool tty = false;
   uint32_t rows = 24;
   uint32_t cols = 80;
   std::vector<Rlimit> rlimits;
-  bool stdin_open = true;            // false: stdin is /dev/null
+  bool stdin_open = true;  // false: stdin is /dev/null
   // Bytes the agent may send on each of stdout and stderr before it is granted more.
   // Absent: no flow control (clients of generations before 8).
   std::optional<uint64_t> window;
