@@ -22,6 +22,13 @@ Result<bool> still_there(int fd, const std::string& path) {
   return ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
+// False when somebody else holds it.
+Result<bool> try_flock(int fd, const std::string& path, LockMode mode) {
+  if (::flock(fd, operation(mode) | LOCK_NB) == 0) return true;
+  if (errno == EWOULDBLOCK) return false;
+  return fail_errno(cat("lock ", path));
+}
+
 }  // namespace
 
 Result<FileLock> FileLock::acquire(const std::string& path, LockMode mode) {
@@ -40,13 +47,22 @@ Result<FileLock> FileLock::acquire(const std::string& path, LockMode mode) {
 Result<std::optional<FileLock>> FileLock::try_acquire(const std::string& path, LockMode mode) {
   while (true) {
     MSB_TRY(Fd fd, open_file(path, O_RDWR | O_CREAT, 0600));
-    if (::flock(fd.get(), operation(mode) | LOCK_NB) < 0) {
-      if (errno == EWOULDBLOCK) return std::optional<FileLock>();
-      return fail_errno(cat("lock ", path));
-    }
+    MSB_TRY(bool free, try_flock(fd.get(), path, mode));
+    if (!free) return std::nullopt;
     MSB_TRY(bool current, still_there(fd.get(), path));
-    if (current) return std::optional<FileLock>(FileLock(std::move(fd)));
+    if (current) return std::optional(FileLock(std::move(fd)));
   }
+}
+
+Result<std::optional<FileLock>> FileLock::try_acquire_existing(const std::string& path, LockMode mode) {
+  auto fd = open_file(path, O_RDONLY | O_NOFOLLOW);
+  if (!fd && fd.error().errnum() == ENOENT) return std::nullopt;
+  if (!fd) return fail(std::move(fd).error());
+  MSB_TRY(bool free, try_flock(fd->get(), path, mode));
+  if (!free) return std::nullopt;
+  MSB_TRY(bool current, still_there(fd->get(), path));
+  if (!current) return std::nullopt;
+  return std::optional(FileLock(std::move(*fd)));
 }
 
 }  // namespace msb

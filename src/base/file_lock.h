@@ -17,6 +17,8 @@ class [[nodiscard]] FileLock {
   static Result<FileLock> acquire(const std::string& path, LockMode mode);
   // nullopt when somebody else holds it.
   static Result<std::optional<FileLock>> try_acquire(const std::string& path, LockMode mode);
+  // The lock of something that is there, which may be a directory; nullopt also when it is not there.
+  static Result<std::optional<FileLock>> try_acquire_existing(const std::string& path, LockMode mode);
   // Takes over a descriptor that already holds the lock (inherited from a parent).
   static FileLock adopt(Fd fd) { return FileLock(std::move(fd)); }
 

@@ -56,6 +56,14 @@ Result<> make_dirs(const std::string& path, unsigned mode) {
   }
 }
 
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error))
+    names.push_back(at->path().filename().string());
+  return names;
+}
+
 bool path_exists(const std::string& path) {
   struct stat info;
   return ::lstat(path.c_str(), &info) == 0;

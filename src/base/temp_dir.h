@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -27,6 +28,8 @@ class [[nodiscard]] TempDir {
 Result<> remove_tree(const std::string& path);
 // mkdir -p.
 Result<> make_dirs(const std::string& path, unsigned mode = 0755);
+// The names in a directory, in no order; none when it cannot be read.
+std::vector<std::string> names_in(const std::string& directory);
 bool path_exists(const std::string& path);
 
 }  // namespace msb

@@ -16,8 +16,9 @@ struct Quantity {
 
 Result<Quantity> split(std::string_view text, std::string_view what) {
   Quantity quantity{};
-  const char* end = text.data() + text.size();
-  auto [rest, error] = std::from_chars(text.data(), end, quantity.value, std::chars_format::fixed);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  auto [rest, error] = std::from_chars(begin, end, quantity.value, std::chars_format::fixed);
   if (error != std::errc() || quantity.value < 0 || !std::isfinite(quantity.value))
     return fail(ErrorKind::invalid_config, cat("'", text, "' is not a ", what));
   quantity.suffix.assign(rest, end);
@@ -62,8 +63,9 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
 
 Result<uint64_t> parse_integer(std::string_view text, uint64_t low, uint64_t high, std::string_view what) {
   uint64_t value = 0;
-  const char* end = text.data() + text.size();
-  auto [rest, error] = std::from_chars(text.data(), end, value);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  auto [rest, error] = std::from_chars(begin, end, value);
   if (error != std::errc() || rest != end || value < low || value > high)
     return fail(ErrorKind::invalid_config, cat(what, " '", text, "' must be a whole number from ", low, " to ", high));
   return value;
