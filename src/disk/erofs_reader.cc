@@ -17,6 +17,8 @@ using erofs::round_up;
 
 namespace {
 constexpr uint64_t kWindow = 64 * 1024;
+// Seconds from 1970, either way. A tar's decimal time goes as far (image/layer_tar_fields.cc), and nothing true does.
+constexpr int64_t kFarthestTime = int64_t{1} << 60;
 }  // namespace
 
 struct ErofsReader::Loading {
@@ -123,7 +125,9 @@ Result<ErofsReader::DiskInode> ErofsReader::read_inode(uint64_t nid) {
     return corrupt("an inode has an unknown layout");
   }
   if (fields.size > INT64_MAX) return corrupt("an inode has a negative size");
-  if (fields.mtime_nsec >= 1'000'000'000) return corrupt("an inode has a bad time");
+  const auto seconds = static_cast<int64_t>(fields.mtime);
+  if (fields.mtime_nsec >= 1'000'000'000 || seconds > kFarthestTime || seconds < -kFarthestTime)
+    return corrupt("an inode has a bad time");
   disk.tail = disk.body;
   if (fields.xattr_count > 0) disk.tail += sizeof(erofs::XattrHeader) + 4 * (uint64_t{fields.xattr_count} - 1);
   return disk;

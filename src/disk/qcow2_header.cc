@@ -86,13 +86,19 @@ Result<Qcow2Header> parse_qcow2_header(ByteView start, uint64_t file_size) {
   header.virtual_size = load_be<uint64_t>(at + 24);
   header.l1_entries = load_be<uint32_t>(at + 36);
   header.l1_table_offset = load_be<uint64_t>(at + 40);
+  header.refcount_table_offset = load_be<uint64_t>(at + kQcow2RefcountTableField);
+  header.refcount_table_clusters = load_be<uint32_t>(at + kQcow2RefcountTableField + 8);
+  header.snapshots = load_be<uint32_t>(at + 60);
   if (header.version != 2 && header.version != 3) return refused(cat("of version ", header.version));
   if (load_be<uint64_t>(at + 8) != 0) return refused("with a backing file");
   if (load_be<uint32_t>(at + 32) != 0) return refused("with encryption");
   uint32_t length = kVersion2Length;
   if (header.version == 3) {
     if (start.size() < kVersion3Length) return corrupt("its header is cut short");
-    MSB_CHECK(check_features(load_be<uint64_t>(at + 72)));
+    header.incompatible_features = load_be<uint64_t>(at + 72);
+    MSB_CHECK(check_features(header.incompatible_features));
+    header.autoclear_features = load_be<uint64_t>(at + kQcow2AutoclearField);
+    header.refcount_order = load_be<uint32_t>(at + 96);
     length = load_be<uint32_t>(at + 100);
     if (length < kVersion3Length || length > start.size()) return corrupt(cat("a header of ", length, " bytes"));
     uint8_t compression = length > kVersion3Length ? at[kVersion3Length] : 0;
@@ -103,6 +109,20 @@ Result<Qcow2Header> parse_qcow2_header(ByteView start, uint64_t file_size) {
   uint64_t area_end = std::min<uint64_t>(start.size(), header.cluster_size());
   if (length < area_end) MSB_CHECK(check_extensions(start.subspan(length, area_end - length)));
   return header;
+}
+
+Result<> check_qcow2_writable(const Qcow2Header& header, uint64_t file_size) {
+  if (header.incompatible_features & kDirty)
+    return fail(Error(ErrorKind::unsupported, "the qcow2 image was not closed properly: its reference counts are stale")
+                    .hint("repair it: qemu-img check -r all IMAGE"));
+  if (header.snapshots != 0) return refused("with internal snapshots, to be written,");
+  if (header.refcount_order > 6) return corrupt(cat("reference counts of 2^", header.refcount_order, " bits"));
+  uint64_t bytes = header.refcount_table_clusters * header.cluster_size();
+  if (bytes == 0 || bytes > kQcow2MaxRefcountTable) return corrupt(cat("a reference count table of ", bytes, " bytes"));
+  if (header.refcount_table_offset % header.cluster_size() != 0 ||
+      !in_range(header.refcount_table_offset, bytes, file_size))
+    return corrupt("its reference count table is not where it can be");
+  return {};
 }
 
 }  // namespace msb::disk

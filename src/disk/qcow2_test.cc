@@ -2,14 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <random>
 
 #include "base/child.h"
 #include "base/temp_dir.h"
+#include "disk/raw_disk.h"
 
 namespace msb::disk {
 namespace {
@@ -199,27 +198,6 @@ TEST_F(DamagedQcow2Test, a_compressed_cluster_of_rubbish_is_an_error) {
   ASSERT_TRUE(disk);
   Bytes sector(512);
   EXPECT_EQ((*disk)->read(0, sector).error().kind(), ErrorKind::corrupt);
-}
-
-TEST(RawDiskTest, only_files_and_block_devices_are_disks) {
-  TempDir dir = TempDir::create().value();
-  std::string fifo = dir.path() + "/fifo";
-  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-  EXPECT_EQ(RawDisk::open(fifo).error().kind(), ErrorKind::invalid_config);
-  EXPECT_EQ(RawDisk::open(dir.path()).error().kind(), ErrorKind::invalid_config);
-  EXPECT_EQ(RawDisk::open("/dev/null").error().kind(), ErrorKind::invalid_config);
-  EXPECT_EQ(RawDisk::open(dir.path() + "/missing").error().errnum(), ENOENT);
-}
-
-TEST(RawDiskTest, reads_stay_inside) {
-  TempDir dir = TempDir::create().value();
-  ASSERT_TRUE(write_file_atomic(dir.path() + "/disk", "0123456789"));
-  auto disk = RawDisk::open(dir.path() + "/disk");
-  ASSERT_TRUE(disk);
-  Bytes three(3);
-  ASSERT_TRUE((*disk)->read(7, three));
-  EXPECT_EQ(as_text(three), "789");
-  EXPECT_EQ((*disk)->read(8, three).error().kind(), ErrorKind::invalid_config);
 }
 
 }  // namespace
