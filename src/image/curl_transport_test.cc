@@ -8,6 +8,7 @@
 
 #include "base/temp_dir.h"
 #include "image/registry_client.h"
+#include "image/testing/fetch.h"
 #include "image/testing/http_server.h"
 
 namespace msb::image {
@@ -31,24 +32,11 @@ class CurlTransportTest : public ::testing::Test {
   }
 
   RegistryClient client() {
-    Endpoint endpoint{server_->host(), Trust::loopback, {}, std::nullopt, {}};
-    endpoint.retry.first_delay = std::chrono::milliseconds(0);
-    return RegistryClient(*transport_, std::move(endpoint), *cancellation_);
+    return RegistryClient(*transport_, testing::impatient({server_->host(), Trust::loopback, {}, std::nullopt, {}}),
+                          *cancellation_);
   }
   Result<std::string> layer(RegistryClient& from) {
-    const auto& blob = image_.layers[0].blob;
-    std::string out;
-    MSB_CHECK(from.blob(reference_,
-                        {.media_type = {},
-                         .digest = *Digest::parse(blob.digest),
-                         .size = blob.bytes.size(),
-                         .platform = {},
-                         .reference_name = {}},
-                        [&](ByteView bytes) -> Result<> {
-                          out.append(as_text(bytes));
-                          return {};
-                        }));
-    return out;
+    return testing::fetch_blob(from, reference_, image_.layers[0].blob);
   }
   Result<> get(const std::string& url) {
     const HttpRequest request{.url = *Url::parse(url), .headers = {}, .body = {}, .ca_files = {}};

@@ -1,5 +1,7 @@
 #include "image/file_tree.h"
 
+#include <algorithm>
+
 #include "disk/erofs_format.h"
 #include "disk/erofs_xattr.h"
 #include "image/layer_limits.h"
@@ -12,6 +14,7 @@ using disk::Inode;
 using disk::InodeId;
 using disk::kNoInode;
 
+constexpr size_t kMaxLinksFollowed = 40;  // as the kernel does
 constexpr std::string_view kWhiteoutPrefix = ".wh.";
 constexpr std::string_view kWhiteoutMeta = ".wh..wh.";
 constexpr std::string_view kWhiteoutOpaque = ".wh..wh..opq";
@@ -93,30 +96,67 @@ Result<InodeId> FileTree::new_inode(uint16_t mode, std::string_view name, std::s
   return tree_.create(mode);
 }
 
+// As the kernel walks a path whose root is the layer's: links are followed, ".." and absolute targets stay inside.
+Result<FileTree::Place> FileTree::walk(std::span<const std::string_view> path, std::string_view entry) const {
+  Place place;
+  std::vector<std::string_view> todo(path.rbegin(), path.rend());
+  size_t links = 0, steps = 0;
+  while (!todo.empty()) {
+    const std::string_view part = todo.back();
+    todo.pop_back();
+    // A directory is never deeper than the walk to it was long, so links do not get around kMaxPathDepth.
+    if (++steps > kMaxPathDepth) return refuse(entry, "is nested too deeply");
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      if (place.missing.empty()) {
+        place.at = tree_.inode(place.at).directory->parent;
+      } else {
+        place.missing.pop_back();
+      }
+      continue;
+    }
+    const InodeId next = place.missing.empty() ? tree_.find(place.at, part) : kNoInode;
+    if (next == kNoInode || tree_.inode(next).is_whiteout()) {
+      if (part.size() > kMaxEntryName) return refuse(entry, "lies below a link to a name longer than 255 bytes");
+      place.missing.push_back(part);
+    } else if (tree_.inode(next).is_directory()) {
+      place.at = next;
+    } else if (!tree_.inode(next).is_symlink()) {
+      return refuse(entry, cat("lies below \"", part, "\", which is not a directory"));
+    } else {
+      if (++links > kMaxLinksFollowed)
+        return refuse(entry, cat("lies below \"", part, "\", a link that leads nowhere"));
+      std::string_view target = tree_.inode(next).target;
+      if (target.starts_with('/')) place.at = ErofsTree::kRoot;
+      // In the order they are to be taken: the last is taken first.
+      const size_t before = todo.size();
+      while (!target.empty()) {
+        const size_t slash = target.find('/');
+        if (slash != 0) todo.push_back(target.substr(0, slash));
+        target = slash == target.npos ? std::string_view{} : target.substr(slash + 1);
+      }
+      std::reverse(todo.begin() + static_cast<ptrdiff_t>(before), todo.end());
+    }
+  }
+  return place;
+}
+
 Result<InodeId> FileTree::parent_of(const std::vector<std::string_view>& parts, std::string_view entry) {
   const size_t depth = parts.size() - 1;
-  // Between the first and the last parent part the text is as it was written, so it is a good key.
+  // The text between the first part and the last is as it was written, so it is a good key.
   std::string_view key;
   if (depth > 0) {
     key = {parts[0].data(), static_cast<size_t>(parts[depth - 1].data() + parts[depth - 1].size() - parts[0].data())};
     if (last_parent_ != kNoInode && key == last_parent_path_) return last_parent_;
   }
-  InodeId at = ErofsTree::kRoot;
-  for (size_t i = 0; i < depth; ++i) {
-    InodeId next = tree_.find(at, parts[i]);
-    const bool whiteout = next != kNoInode && tree_.inode(next).is_whiteout();
-    if (next != kNoInode && tree_.inode(next).is_symlink()) {
-      return refuse(entry, cat("lies below \"", parts[i], "\", which is a symbolic link in the same layer"));
-    }
-    if (next == kNoInode || !tree_.inode(next).is_directory()) {
-      if (next != kNoInode && !whiteout) {
-        return refuse(entry, cat("lies below \"", parts[i], "\", which is not a directory"));
-      }
-      MSB_TRY(next, new_inode(S_IFDIR | 0755, parts[i], entry));
-      tree_.inode(next).set_xattr(kImplicitXattr, "y");
-      if (whiteout) tree_.inode(next).set_xattr(kOpaqueXattr, "y");
-      tree_.set(at, parts[i], next);
-    }
+  MSB_TRY(const Place place, walk(std::span(parts).first(depth), entry));
+  InodeId at = place.at;
+  for (std::string_view part : place.missing) {
+    const InodeId whiteout = tree_.find(at, part);
+    MSB_TRY(const InodeId next, new_inode(S_IFDIR | 0755, part, entry));
+    tree_.inode(next).set_xattr(kImplicitXattr, "y");
+    if (whiteout != kNoInode) tree_.inode(next).set_xattr(kOpaqueXattr, "y");
+    tree_.set(at, part, next);
     at = next;
   }
   if (depth > 0) {
@@ -124,6 +164,13 @@ Result<InodeId> FileTree::parent_of(const std::vector<std::string_view>& parts, 
     last_parent_ = at;
   }
   return at;
+}
+
+// What was there is gone: a directory with all that was in it, a link with the way it led.
+void FileTree::place(InodeId parent, std::string_view name, InodeId id) {
+  const InodeId old = tree_.find(parent, name);
+  if (old != kNoInode && (tree_.inode(old).is_directory() || tree_.inode(old).is_symlink())) last_parent_ = kNoInode;
+  tree_.set(parent, name, id);
 }
 
 Result<InodeId> FileTree::add(TarEntry& entry) {
@@ -161,11 +208,7 @@ Result<InodeId> FileTree::add(TarEntry& entry) {
     inode.rdev = disk::erofs::encode_device(entry.device_major, entry.device_minor);
   }
   MSB_CHECK(set_metadata(id, entry));
-  // What was there is gone, a directory with all that was in it.
-  if (InodeId old = tree_.find(parent, name); old != kNoInode && tree_.inode(old).is_directory()) {
-    last_parent_ = kNoInode;
-  }
-  tree_.set(parent, name, id);
+  place(parent, name, id);
   return id;
 }
 
@@ -184,7 +227,7 @@ Result<InodeId> FileTree::add_directory(TarEntry& entry, InodeId parent, std::st
     opaque = tree_.inode(id).find_xattr(kOpaqueXattr) != nullptr;
   } else {
     MSB_TRY(id, new_inode(S_IFDIR, name, entry.path));
-    tree_.set(parent, name, id);
+    place(parent, name, id);
   }
   MSB_CHECK(set_metadata(id, entry));
   if (opaque) tree_.inode(id).set_xattr(kOpaqueXattr, "y");
@@ -210,25 +253,18 @@ Result<> FileTree::add_whiteout(const TarEntry& entry, InodeId parent, std::stri
 
 Result<> FileTree::add_hard_link(const TarEntry& entry, InodeId parent, std::string_view name) {
   MSB_TRY(auto parts, split(entry.link_target, entry.path));
-  InodeId target = ErofsTree::kRoot;
-  for (std::string_view part : parts) {
-    if (tree_.inode(target).is_symlink()) {
-      return refuse(entry.path, cat("is a hard link to \"", entry.link_target, "\", which lies below a symbolic link"));
-    }
-    target = tree_.inode(target).is_directory() ? tree_.find(target, part) : kNoInode;
-    if (target == kNoInode || tree_.inode(target).is_whiteout()) {
-      return refuse(entry.path,
-                    cat("is a hard link to \"", entry.link_target, "\", which is not among the entries before it"));
-    }
+  if (parts.empty()) return refuse(entry.path, "is a hard link to the root");
+  MSB_TRY(const Place at, walk(std::span(parts).first(parts.size() - 1), entry.path));
+  const InodeId target = at.missing.empty() ? tree_.find(at.at, parts.back()) : kNoInode;
+  if (target == kNoInode || tree_.inode(target).is_whiteout()) {
+    return refuse(entry.path,
+                  cat("is a hard link to \"", entry.link_target, "\", which is not among the entries before it"));
   }
   const Inode& inode = tree_.inode(target);
   if (inode.is_directory())
     return refuse(entry.path, cat("is a hard link to the directory \"", entry.link_target, '"'));
-  if (InodeId old = tree_.find(parent, name); old != kNoInode && tree_.inode(old).is_directory()) {
-    last_parent_ = kNoInode;
-  }
   MSB_CHECK(charge(name.size()));
-  tree_.set(parent, name, target);
+  place(parent, name, target);
   return {};
 }
 

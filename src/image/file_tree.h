@@ -3,13 +3,16 @@
 // It gives the entries their meaning: whiteouts become character devices 0:0, opaque marks become
 // the attribute trusted.overlay.opaque, missing parents are created (0755, root, marked with
 // kImplicitXattr so that a merge can keep the lower layer's metadata), later entries win, hard
-// links name an earlier file. Paths are data, never resolved: a ".." or a symlink among the
-// parents is an error that names the entry.
+// links name an earlier file. A symlink of the same layer among an entry's parents is followed, as the
+// kernel would with the layer as its root: nothing leads out of the tree. A link of a lower layer is not known here:
+// an entry below its name makes a directory, which replaces the link in the merge, as it does where layers are
+// unpacked into directories of their own for overlayfs. A ".." in an entry's own path is an error that names the entry.
 //
 // Belongs to one thread. Failures: ErrorKind::image_pull_failed for a layer that asks for
 // something forbidden or beyond layer_limits.h.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +42,13 @@ class FileTree {
   disk::ErofsTree& tree() { return tree_; }
 
  private:
+  // Where a path leads: the last directory there is, and the names below it that are not there yet.
+  struct Place {
+    disk::InodeId at = disk::ErofsTree::kRoot;
+    std::vector<std::string_view> missing;
+  };
+  Result<Place> walk(std::span<const std::string_view> path, std::string_view entry) const;
+  void place(disk::InodeId parent, std::string_view name, disk::InodeId id);
   Result<std::vector<std::string_view>> split(std::string_view path, std::string_view entry) const;
   Result<disk::InodeId> parent_of(const std::vector<std::string_view>& parts, std::string_view entry);
   Result<disk::InodeId> add_root(TarEntry& entry);

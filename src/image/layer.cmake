@@ -12,4 +12,5 @@ find_package(rapidcheck REQUIRED)
 msb_test(layer_test SOURCES layer_tar_test.cc layer_converter_test.cc layer_merge_test.cc
   layer_oracle_test.cc
   DEPS msb_layer msb_pkg::libarchive rapidcheck rapidcheck_gtest TIMEOUT 300)
+msb_fuzz(layer_export_fuzz SOURCES layer_export_fuzz.cc DEPS msb_layer CORPUS ${CMAKE_CURRENT_LIST_DIR}/../disk/corpus/erofs)
 msb_fuzz(tar_fuzz SOURCES layer_tar_fuzz.cc DEPS msb_layer CORPUS ${CMAKE_CURRENT_LIST_DIR}/testing/layer_corpus)

@@ -4,7 +4,6 @@
 #include <unordered_map>
 
 #include "disk/erofs_format.h"
-#include "disk/erofs_reader.h"
 #include "image/file_tree.h"
 
 namespace msb::image {
@@ -163,8 +162,12 @@ class Export {
 
 Result<> export_layer(const std::string& layer, const TarOutput& output) {
   MSB_TRY(auto reader, disk::ErofsReader::open(layer));
-  MSB_TRY(const ErofsTree tree, reader.load_tree());
-  return Export(reader, tree, output).run();
+  return export_layer(reader, output);
+}
+
+Result<> export_layer(disk::ErofsReader& layer, const TarOutput& output) {
+  MSB_TRY(const ErofsTree tree, layer.load_tree());
+  return Export(layer, tree, output).run();
 }
 
 }  // namespace msb::image

@@ -9,11 +9,13 @@
 #include <string>
 
 #include "base/result.h"
+#include "disk/erofs_reader.h"
 #include "image/layer_tar_writer.h"
 
 namespace msb::image {
 
 // ErrorKind::corrupt when the layer is damaged; whatever `output` fails with.
 Result<> export_layer(const std::string& layer, const TarOutput& output);
+Result<> export_layer(disk::ErofsReader& layer, const TarOutput& output);
 
 }  // namespace msb::image

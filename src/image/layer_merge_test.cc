@@ -95,6 +95,21 @@ TEST(LayerMerge, FilesAndDirectoriesReplaceEachOther) {
   EXPECT_EQ(stack.content("bin/tool"), "2");
 }
 
+// The lower layer's link is not known where the upper one is converted, nor would a container engine that unpacks for
+// overlayfs know it: the directory takes the link's place.
+TEST(LayerMerge, OnlyLinksOfTheSameLayerAreFollowed) {
+  Stack stack({{symlink("lib", "usr/lib"), file("lib/a", "1"), symlink("var", "usr/var"), file("usr/var/a", "1")},
+               {file("lib/b", "2")},
+               {symlink("var", "usr/other"), file("var/b", "3")}});
+  EXPECT_EQ(stack.content("usr/lib/a"), "1");
+  EXPECT_TRUE(stack.merged().at("lib").is_directory());
+  EXPECT_EQ(stack.content("lib/b"), "2");
+  EXPECT_FALSE(stack.merged().has("usr/lib/b"));
+  EXPECT_EQ(stack.merged().at("var").target, "usr/other");
+  EXPECT_EQ(stack.content("usr/other/b"), "3");
+  EXPECT_EQ(stack.content("usr/var/a"), "1");
+}
+
 TEST(LayerMerge, DirectoryMetadataComesFromTheTopmostEntry) {
   Item first = directory("tmp", 01777);
   first.entry.uid = 5;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "image/testing/fake_registry.h"
+#include "image/testing/fetch.h"
 
 namespace msb::image {
 namespace {
@@ -21,24 +22,11 @@ class RegistryClientTest : public ::testing::Test {
   RegistryClientTest() { registry_.add("app", "1", image_); }
 
   RegistryClient client(std::optional<Credentials> credentials = std::nullopt, Trust trust = Trust::verified) {
-    Endpoint endpoint{kHost, trust, {}, std::move(credentials), {}};
-    endpoint.retry.first_delay = std::chrono::milliseconds(0);
-    return RegistryClient(transport_, std::move(endpoint), *cancellation_);
+    return RegistryClient(transport_, testing::impatient({kHost, trust, {}, std::move(credentials), {}}),
+                          *cancellation_);
   }
   Result<std::string> blob(RegistryClient& from) {
-    const auto& layer = image_.layers[0].blob;
-    std::string out;
-    MSB_CHECK(from.blob(reference_,
-                        {.media_type = {},
-                         .digest = *Digest::parse(layer.digest),
-                         .size = layer.bytes.size(),
-                         .platform = {},
-                         .reference_name = {}},
-                        [&](ByteView bytes) -> Result<> {
-                          out.append(as_text(bytes));
-                          return {};
-                        }));
-    return out;
+    return testing::fetch_blob(from, reference_, image_.layers[0].blob);
   }
 
   testing::SampleImage image_ =
