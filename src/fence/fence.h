@@ -1,0 +1,45 @@
+// The fence: runs one program so that it can reach nothing but the descriptors it was given and the files it was named.
+//
+// Works for any user. Each wall that the host does not grant (user namespaces switched off, an old kernel, a
+// container's own seccomp profile) is left out and reported, the others still stand. docs/security.md says what each
+// wall is for.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/child.h"
+#include "base/result.h"
+#include "fence/seccomp_filter.h"
+#include "fence/walls.h"
+
+namespace msb::fence {
+
+// A file the fenced program may open for reading, under the same path as outside.
+struct FenceFile {
+  enum class Use { read, execute };
+  std::string path;  // absolute
+  Use use = Use::read;
+};
+
+struct FencedCommand {
+  std::vector<std::string> argv;  // argv[0] is an absolute path and one of `files`
+  std::vector<std::string> env;   // the whole environment
+  std::vector<FenceFile> files;
+  std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; nothing else is inherited
+  SeccompFilter seccomp;                 // what it may call, execve included: the filter is up before the exec
+  uint64_t address_space = 0;            // bytes it may map altogether (part of Wall::limits); 0: no bound
+  std::vector<Wall> without;             // walls not to raise: for tests that look at one wall at a time
+};
+
+struct FencedChild {
+  Child child;
+  WallReports walls;  // one for every Wall that applies
+};
+
+// Returns when the program has been executed, or says why it could not be. The child is killed when the calling thread
+// ends.
+Result<FencedChild> start_fenced(const FencedCommand& command);
+
+}  // namespace msb::fence
