@@ -1,0 +1,266 @@
+#include "kvm/machine.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/units.h"
+#include "disk/concat_disk.h"
+#include "disk/qcow2.h"
+#include "disk/raw_disk.h"
+#include "kvm/x86_64/boot.h"
+#include "kvm/x86_64/cpuid.h"
+#include "kvm/x86_64/layout.h"
+#include "kvm/x86_64/vcpu_state.h"
+#include "virtio/block_device.h"
+#include "virtio/console_device.h"
+#include "virtio/entropy_device.h"
+
+namespace msb::kvm {
+namespace {
+
+constexpr uint32_t kMaxVcpus = 32;           // CONFIG_NR_CPUS of the guest kernel, and what the MP table has room for
+constexpr uint32_t kMaxMemoryMib = 1 << 24;  // 16 TiB
+constexpr uint64_t kBalloonPage = virtio::BalloonDevice::kPage;
+
+// The keyboard controller, by which old kernels reset a machine.
+constexpr uint64_t kKeyboardCommand = 0x64;
+constexpr uint8_t kPulseReset = 0xfe;
+
+Result<Fd> make_eventfd() {
+  Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd) return fail_errno("create an eventfd");
+  return fd;
+}
+
+// Every descriptor of a configuration, owned, so that none is left open or closed twice.
+class Descriptors {
+ public:
+  static Result<Descriptors> adopt(const MachineConfig& config) {
+    Descriptors all;
+    std::set<int32_t> seen;
+    bool valid = true;
+    auto own = [&](int32_t number) {
+      if (number < kFirstFreeFd || !seen.insert(number).second) return valid = false, Fd();
+      return Fd(number);
+    };
+    all.kvm = own(config.kvm_fd);
+    all.kernel = own(config.kernel_fd);
+    all.initramfs = own(config.initramfs_fd);
+    all.agent = own(config.agent_fd);
+    all.console = own(config.console_fd);
+    for (const auto& disk : config.disks)
+      for (int32_t number : disk.fds) all.disks.push_back(own(number));
+    if (!valid) return fail(ErrorKind::internal, "the machine's configuration names a descriptor twice, or none");
+    return all;
+  }
+  Fd kvm, kernel, initramfs, agent, console;
+  std::vector<Fd> disks;  // of all disks, in order, those not yet opened
+};
+
+// Takes the disk's descriptors, which are the first of those left.
+Result<std::unique_ptr<disk::BlockDevice>> open_disk(const DiskConfig& config, Descriptors& fds) {
+  auto access = config.read_only ? disk::Access::read_only : disk::Access::read_write;
+  std::vector<std::unique_ptr<disk::BlockDevice>> parts;
+  for (size_t i = 0; i < config.fds.size(); ++i) {
+    MSB_TRY(auto part, disk::RawDisk::adopt(std::move(fds.disks.front()), access));
+    fds.disks.erase(fds.disks.begin());
+    parts.push_back(std::move(part));
+  }
+  // What a file is has been said by who made it; it is never guessed from what a guest wrote there.
+  if (config.format == "concat" && config.read_only) return disk::ConcatDisk::create(std::move(parts));
+  if (parts.size() == 1 && config.format == "raw") return std::move(parts.front());
+  if (parts.size() == 1 && config.format == "qcow2") return disk::Qcow2Disk::open(std::move(parts.front()), access);
+  return fail(ErrorKind::internal,
+              cat("the configuration has a disk of format '", config.format, "' with ", parts.size(), " files"));
+}
+
+}  // namespace
+
+class Machine::Builder {
+ public:
+  Builder(Reactor& reactor, Mailbox& device_thread, const MachineConfig& config, Hooks hooks, Descriptors fds)
+      : reactor_(reactor),
+        device_thread_(device_thread),
+        config_(config),
+        hooks_(std::move(hooks)),
+        fds_(std::move(fds)) {}
+
+  Result<std::unique_ptr<Machine>> build() {
+    MSB_CHECK(check());
+    machine_.reset(new Machine(device_thread_, std::move(hooks_)));
+    MSB_TRY(Kvm kvm, Kvm::adopt(std::move(fds_.kvm)));
+    MSB_CHECK(board(kvm));
+    MSB_CHECK(serial());
+    MSB_CHECK(devices());
+    MSB_TRY(uint64_t entry,
+            load_guest(*machine_->ram_, {fds_.kernel.get(), fds_.initramfs.get()}, words_, config_.vcpus));
+    MSB_CHECK(processors(entry));
+    return std::move(machine_);
+  }
+
+ private:
+  Result<> check() const {
+    if (config_.vcpus == 0 || config_.vcpus > kMaxVcpus)
+      return fail(ErrorKind::invalid_config,
+                  cat("a sandbox has 1 to ", kMaxVcpus, " virtual processors, not ", config_.vcpus));
+    if (config_.memory_mib == 0 || config_.memory_mib > kMaxMemoryMib)
+      return fail(ErrorKind::invalid_config, cat("a guest cannot have ", config_.memory_mib, " MiB of memory"));
+    return {};
+  }
+
+  // Virtual machine, memory and interrupt controllers.
+  Result<> board(const Kvm& kvm) {
+    if (static_cast<int>(config_.vcpus) > kvm.max_vcpus())
+      return fail(ErrorKind::invalid_config, cat("this host's KVM gives a machine at most ", kvm.max_vcpus(),
+                                                 " virtual processors, not ", config_.vcpus));
+    MSB_TRY(cpuid_, kvm.supported_cpuid());
+    MSB_TRY(machine_->ram_, GuestRam::create(config_.memory_mib * kMiB));
+    if (machine_->ram_->end() > uint64_t{1} << physical_address_bits(cpuid_))
+      return fail(ErrorKind::invalid_config,
+                  cat("this host's processors cannot address ", config_.memory_mib, " MiB of guest memory"));
+    MSB_TRY(Vm vm, kvm.create_vm());
+    machine_->vm_ = std::make_unique<Vm>(std::move(vm));
+    const Vm& made = *machine_->vm_;
+    topology_ = {config_.vcpus, made.check_extension(KVM_CAP_TSC_DEADLINE_TIMER) > 0};
+    MSB_CHECK(made.set_identity_map_address(kIdentityMap));
+    MSB_CHECK(made.set_tss_address(kTaskState));
+    // No counters for guests: CPUID does not offer them, and KVM need not even look.
+    if (made.check_extension(KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE)
+      MSB_CHECK(made.enable_capability(KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE));
+    MSB_CHECK(made.create_irqchip());
+    MSB_CHECK(machine_->ram_->attach(made));
+    return {};
+  }
+
+  Result<> serial() {
+    Machine& machine = *machine_;
+    machine.console_ = std::move(fds_.console);
+    MSB_TRY(machine.serial_interrupt_, make_eventfd());
+    MSB_CHECK(machine.vm_->add_irqfd(machine.serial_interrupt_.get(), kSerialIrq));
+    MSB_TRY(machine.serial_,
+            SerialPort::create(reactor_, device_thread_, machine.console_.get(), machine.serial_interrupt_.get()));
+    SerialPort* port = machine.serial_.get();
+    MSB_CHECK(machine.ports_.add(kSerialPort, SerialPort::kRegisters,
+                                 {[port](uint64_t offset, MutableByteView out) { port->read(offset, out); },
+                                  [port](uint64_t offset, ByteView bytes) { port->write(offset, bytes); }}));
+    MSB_CHECK(machine.ports_.add(kKeyboardCommand, 1,
+                                 {[](uint64_t, MutableByteView out) { out[0] = 0; },
+                                  [&machine](uint64_t, ByteView bytes) {
+                                    if (bytes[0] == kPulseReset) machine.reset_requested();
+                                  }}));
+    return {};
+  }
+
+  Result<> devices() {
+    Machine& machine = *machine_;
+    words_ = config_.kernel_words;
+    virtio::ConsoleDevice::Settings agent("agent", std::move(fds_.agent));
+    agent.port = 0;
+    // Whatever comes or goes there means that the guest is in use.
+    agent.activity = [&machine] {
+      if (machine.idle_balloon_) machine.idle_balloon_->on_activity();
+    };
+    MSB_TRY(auto console, virtio::ConsoleDevice::create(reactor_, std::move(agent)));
+    MSB_CHECK(add(std::move(console)));
+    MSB_CHECK(add(std::make_unique<virtio::EntropyDevice>(reactor_)));
+    auto pages = static_cast<uint32_t>(machine.ram_->size() / kBalloonPage);
+    auto balloon = std::make_unique<virtio::BalloonDevice>(reactor_, *machine.ram_, pages);
+    machine.balloon_ = balloon.get();
+    MSB_CHECK(add(std::move(balloon)));
+    MSB_TRY(machine.idle_balloon_, virtio::IdleBalloon::create(reactor_, *machine.balloon_, {}));
+    for (size_t index = 0; index < config_.disks.size(); ++index) MSB_CHECK_CTX(disk(index), cat("open disk ", index));
+    return {};
+  }
+
+  Result<> disk(size_t index) {
+    MSB_TRY(auto backend, open_disk(config_.disks[index], fds_));
+    Machine& machine = *machine_;
+    virtio::VirtioBlock::Options options;
+    options.id = cat("disk", index);
+    options.worker_start = machine.hooks_.prepare_disk_thread;
+    options.report = [&machine, index](const Error& error) {
+      machine.hooks_.log(cat("disk ", index, ": ", error.to_string()));
+    };
+    MSB_TRY(auto device, virtio::VirtioBlock::create(reactor_, device_thread_, std::move(backend), std::move(options)));
+    return add(std::move(device));
+  }
+
+  // Gives a device its window, its interrupt and its word on the kernel's command line.
+  Result<> add(std::unique_ptr<virtio::Device> device) {
+    auto number = static_cast<uint32_t>(machine_->devices_.size());
+    uint64_t window = kDeviceWindows + number * virtio::kMmioWindow;
+    uint32_t irq = kFirstDeviceIrq + number;
+    if (irq > kLastDeviceIrq)
+      return fail(ErrorKind::invalid_config,
+                  cat("a machine has at most ", kLastDeviceIrq - kFirstDeviceIrq + 1, " devices"));
+    Machine& machine = *machine_;
+    Slot slot{std::move(device), {}, {}};
+    MSB_TRY(slot.interrupt, make_eventfd());
+    MSB_CHECK(machine.vm_->add_irqfd(slot.interrupt.get(), irq));
+    virtio::MmioTransport::Wiring wiring{
+        &machine.ram_->memory(), &device_thread_, slot.interrupt.get(), [&machine](std::string_view line) {
+          machine.device_thread_.post([&machine, text = std::string(line)] { machine.hooks_.log(text); });
+        }};
+    MSB_TRY(slot.transport, virtio::MmioTransport::create(*slot.device, std::move(wiring)));
+    virtio::MmioTransport* transport = slot.transport.get();
+    for (uint16_t queue = 0; queue < transport->queue_count(); ++queue)
+      MSB_CHECK(machine.vm_->add_ioeventfd(transport->kick_fd(queue), window + virtio::kQueueNotify, queue));
+    MSB_CHECK(
+        machine.windows_.add(window, virtio::kMmioWindow,
+                             {[transport](uint64_t offset, MutableByteView out) { transport->read(offset, out); },
+                              [transport](uint64_t offset, ByteView bytes) { transport->write(offset, bytes); }}));
+    constexpr std::string_view kHex = "0123456789abcdef";
+    std::string address;
+    for (uint64_t rest = window; rest != 0; rest >>= 4) address.insert(address.begin(), kHex[rest & 15]);
+    words_ += cat(" virtio_mmio.device=4K@0x", address, ":", irq);
+    machine.devices_.push_back(std::move(slot));
+    return {};
+  }
+
+  Result<> processors(uint64_t entry) {
+    Machine& machine = *machine_;
+    for (uint32_t index = 0; index < config_.vcpus; ++index) {
+      MSB_TRY(VcpuFd fd, machine.vm_->create_vcpu(index));
+      MSB_CHECK(fd.set_cpuid(guest_cpuid(cpuid_, topology_, index)));
+      MSB_CHECK(fd.set_msrs(boot_msrs()));
+      // The others wait in the kernel until the first starts them.
+      if (index == 0) {
+        kvm_regs regs{};
+        kvm_sregs special{};
+        MSB_CHECK(fd.get(KVM_GET_SREGS, special, "read a processor's special registers"));
+        set_pvh_entry(entry, regs, special);
+        MSB_CHECK(fd.set(KVM_SET_SREGS, special, "set a processor's special registers"));
+        MSB_CHECK(fd.set(KVM_SET_REGS, regs, "set a processor's registers"));
+      }
+      MSB_TRY(auto vcpu, Vcpu::create(std::move(fd), index, {machine.ports_, machine.windows_}));
+      machine.vcpus_.push_back(std::move(vcpu));
+    }
+    return {};
+  }
+
+  Reactor& reactor_;
+  Mailbox& device_thread_;
+  const MachineConfig& config_;
+  Hooks hooks_;
+  Descriptors fds_;
+  std::unique_ptr<Machine> machine_;
+  std::vector<kvm_cpuid_entry2> cpuid_;
+  CpuTopology topology_;
+  std::string words_;
+};
+
+Machine::~Machine() {
+  vcpus_.clear();
+  // Devices that are reset may still tell of activity.
+  idle_balloon_.reset();
+}
+
+Result<std::unique_ptr<Machine>> Machine::build(Reactor& reactor, Mailbox& device_thread, const MachineConfig& config,
+                                                Hooks hooks) {
+  MSB_TRY(Descriptors fds, Descriptors::adopt(config));
+  return Builder(reactor, device_thread, config, std::move(hooks), std::move(fds)).build();
+}
+
+}  // namespace msb::kvm

@@ -1,0 +1,52 @@
+// MachineConfig: everything the program msb-kvm is told, as CBOR in a sealed memory file on descriptor kConfigFd. It
+// can open nothing itself: each file is an inherited descriptor, named here by number.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "wire/codec.h"
+
+namespace msb::kvm {
+
+inline constexpr int kConfigFd = 3;
+inline constexpr int kFirstFreeFd = 4;  // the others follow from here, as the configuration says
+
+struct DiskConfig {
+  std::string format = "raw";  // "raw", "qcow2", "concat" (state::DiskSpec::Format)
+  std::vector<int32_t> fds;    // one, unless concat
+  bool read_only = false;
+  static void fields(auto& self, auto&& field) {
+    field("format", self.format);
+    field("fds", self.fds);
+    field("read_only", self.read_only);
+  }
+};
+
+struct MachineConfig {
+  uint32_t vcpus = 1;
+  uint32_t memory_mib = 512;
+  std::string kernel_words;  // the kernel command line, without the words for devices, which the machine adds
+  int32_t kvm_fd = -1;       // /dev/kvm
+  int32_t kernel_fd = -1;    // uncompressed PVH vmlinux
+  int32_t initramfs_fd = -1;
+  int32_t agent_fd = -1;    // stream socket: the guest's port "agent"
+  int32_t console_fd = -1;  // stream socket: what the guest prints on its serial port
+  int32_t control_fd = -1;  // SOCK_SEQPACKET: control.h
+  std::vector<DiskConfig> disks;
+  static void fields(auto& self, auto&& field) {
+    field("vcpus", self.vcpus);
+    field("memory_mib", self.memory_mib);
+    field("kernel_words", self.kernel_words);
+    field("kvm_fd", self.kvm_fd);
+    field("kernel_fd", self.kernel_fd);
+    field("initramfs_fd", self.initramfs_fd);
+    field("agent_fd", self.agent_fd);
+    field("console_fd", self.console_fd);
+    field("control_fd", self.control_fd);
+    field("disks", self.disks);
+  }
+};
+
+}  // namespace msb::kvm
