@@ -1,11 +1,11 @@
 #include "qemu/command_line.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "qemu/kernel_words.h"
 #include "qemu/vmdk.h"
+#include "state/machine_check.h"
 
 namespace msb::qemu {
 namespace {
@@ -47,28 +47,10 @@ class Builder {
  private:
   Result<> check() const {
     const auto& spec = input_.spec;
-    if (spec.vcpus == 0 || spec.vcpus > kMaxVcpus)
-      return fail(ErrorKind::invalid_config,
-                  cat("a sandbox has 1 to ", kMaxVcpus, " virtual processors, not ", spec.vcpus));
-    if (spec.memory_mib < kMinMemoryMib)
-      return fail(
-          Error(ErrorKind::invalid_config, cat("memory: ", spec.memory_mib, " MiB is too small to boot a guest"))
-              .hint(cat("Give it at least ", kMinMemoryMib, " MiB.")));
     if (spec.disks.size() > kMaxDisks)
       return fail(ErrorKind::invalid_config,
                   cat("the portable machine has at most ", kMaxDisks, " disks, not ", spec.disks.size()));
-    for (size_t i = 0; i < spec.disks.size(); ++i) {
-      const DiskSpec& disk = spec.disks[i];
-      bool concat = disk.format == DiskSpec::Format::concat;
-      if (disk.files.empty() || (!concat && disk.files.size() != 1) || disk.files.size() > kMaxExtents)
-        return fail(ErrorKind::invalid_config, cat("disk ", i, " is made of ", disk.files.size(), " files"));
-      if (concat && !disk.read_only)
-        return fail(ErrorKind::invalid_config, cat("disk ", i, " is made of several files and must be read-only"));
-      if (concat && std::any_of(input_.disk_sizes[i].begin(), input_.disk_sizes[i].end(),
-                                [](uint64_t size) { return size == 0 || size % 512 != 0; }))
-        return fail(ErrorKind::corrupt, cat("disk ", i, ": a file of it is not a whole number of sectors"));
-    }
-    return {};
+    return state::check_shape(spec, input_.disk_sizes);
   }
 
   void add(std::initializer_list<std::string> words) {
@@ -141,9 +123,10 @@ class Builder {
         node["driver"] = "vmdk";
         break;
     }
-    // Writes are acknowledged from the host's page cache; the guest's flush is an fdatasync.
-    node["file"] = {{"driver", "file"}, {"filename", file},   {"aio", "threads"},
-                    {"locking", "off"}, {"discard", "unmap"}, {"cache", {{"direct", false}, {"no-flush", false}}}};
+    // Writes are acknowledged from the host's page cache; the guest's flush is an fdatasync, except on a scratch disk.
+    node["file"] = {{"driver", "file"},   {"filename", file},
+                    {"aio", "threads"},   {"locking", "off"},
+                    {"discard", "unmap"}, {"cache", {{"direct", false}, {"no-flush", disk.scratch}}}};
     add_json("-blockdev", node);
     // QEMU lists the slots to the kernel from the last to the first: the first disk, /dev/vda, has the last slot.
     add({"-device", cat("virtio-blk-device,drive=", name, ",bus=virtio-mmio-bus.", 7 - index)});
@@ -169,15 +152,17 @@ std::vector<std::string> qemu_environment(const QemuProgram& program) {
   for (const auto& library : program.libraries) directories.insert(directory_of(library.path));
   std::string path;
   for (const auto& directory : directories) path += (path.empty() ? "" : ":") + directory;
-  std::vector<std::string> environment;
+  // The vcpu thread's own arena would grow by one page and one system call at a time, a thousand times a boot.
+  std::vector<std::string> environment = {
+      "GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.malloc.top_pad=4194304:glibc.malloc.hugetlb=1"};
   if (!path.empty()) environment.push_back("LD_LIBRARY_PATH=" + path);
   if (!program.module_dir.empty()) environment.push_back("QEMU_MODULE_DIR=" + program.module_dir);
   return environment;
 }
 
-std::vector<FenceFile> qemu_files(const QemuProgram& program) {
-  std::vector<FenceFile> files = {{program.binary.path, FenceFile::Use::execute}};
-  if (!program.interpreter.empty()) files.push_back({program.interpreter, FenceFile::Use::execute});
+std::vector<fence::FenceFile> qemu_files(const QemuProgram& program) {
+  std::vector<fence::FenceFile> files = {{program.binary.path, fence::FenceFile::Use::execute}};
+  if (!program.interpreter.empty()) files.push_back({program.interpreter, fence::FenceFile::Use::execute});
   for (const auto* list : {&program.libraries, &program.firmware})
     for (const auto& file : *list) files.push_back({file.path});
   return files;

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "disk/disk_lock.h"
+#include "fence/fence.h"
 #include "qemu/discovery.h"
-#include "qemu/fence.h"
-#include "state/machine_spec.h"
+#include "state/machine_check.h"
 
 namespace msb::qemu {
 
@@ -20,13 +21,10 @@ inline constexpr int kFirstDiskFd = 6;
 
 // microvm without ACPI has 8 virtio-mmio slots; the agent channel, entropy and balloon take three.
 inline constexpr size_t kMaxDisks = 5;
-inline constexpr size_t kMaxExtents = 200;  // files in one concatenated disk, bounded by the descriptor limit
-inline constexpr uint32_t kMinMemoryMib = 64;
-inline constexpr uint32_t kMaxVcpus = 32;  // CONFIG_NR_CPUS of the guest kernel
 
 // A descriptor that QEMU is given for a disk.
 struct DiskFile {
-  enum class Access { read_only, read_write };
+  using Access = disk::Access;
   int number = 0;    // in QEMU's process
   std::string path;  // on the host; empty: `contents` in a memory file
   Access access = Access::read_only;
@@ -36,15 +34,15 @@ struct DiskFile {
 struct QemuCommand {
   std::vector<std::string> argv;
   std::vector<std::string> env;
-  std::vector<FenceFile> files;  // what it opens by path
+  std::vector<fence::FenceFile> files;  // what it opens by path
   std::vector<DiskFile> disk_files;
 };
 
 struct CommandInput {
   const state::MachineSpec& spec;
   const QemuProgram& program;
-  std::vector<std::vector<uint64_t>> disk_sizes;  // bytes of each file of each disk
-  uint32_t tb_size_mib = 0;                       // 0: chosen by guest memory
+  state::DiskSizes disk_sizes;
+  uint32_t tb_size_mib = 0;  // 0: chosen by guest memory
   bool guest_log = false;
   std::string extra_kernel_words;
 };
@@ -53,7 +51,7 @@ Result<QemuCommand> build_command(const CommandInput& input);
 
 // What any run of this QEMU needs: its environment, and the files it opens by path.
 std::vector<std::string> qemu_environment(const QemuProgram& program);
-std::vector<FenceFile> qemu_files(const QemuProgram& program);
+std::vector<fence::FenceFile> qemu_files(const QemuProgram& program);
 
 // The kernel command line alone. tsc_khz 0 leaves the clock to the guest.
 std::string kernel_words(const CommandInput& input);

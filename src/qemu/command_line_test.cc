@@ -88,6 +88,7 @@ TEST(CommandLineTest, IsExactlyThis) {
 -kernel /home/u/vmlinux
 -initrd /home/u/initramfs.cpio)");
   EXPECT_EQ(joined(command->env),
+            "GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.malloc.top_pad=4194304:glibc.malloc.hugetlb=1 "
             "LD_LIBRARY_PATH=/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu/qemu "
             "QEMU_MODULE_DIR=/usr/lib/x86_64-linux-gnu/qemu");
 }
@@ -105,6 +106,16 @@ TEST(CommandLineTest, DisksAreGivenAsDescriptorsOfTheRightAccess) {
   // Disks are not among the files that can be opened by path.
   for (const auto& file : command->files) EXPECT_THAT(file.path, Not(HasSubstr("/s/")));
   EXPECT_EQ(command->files.size(), 7u);
+}
+
+TEST(CommandLineTest, OnlyAScratchDiskIsNotFlushed) {
+  auto qemu = program();
+  auto machine = spec();
+  machine.disks[1].scratch = true;
+  std::string text = joined(build_command({machine, qemu, kSizes, 0, false, {}})->argv);
+  size_t scratch = text.find("\"node-name\":\"disk1\"");
+  EXPECT_EQ(text.find("\"no-flush\":true"), text.find("\"no-flush\":", scratch));
+  EXPECT_EQ(text.find("\"no-flush\":true"), text.rfind("\"no-flush\":true"));
 }
 
 TEST(CommandLineTest, MoreProcessorsRunInThreadsOfTheirOwn) {

@@ -10,10 +10,10 @@
 #include <set>
 
 #include "base/child.h"
+#include "base/elf.h"
 #include "base/fd.h"
 #include "base/temp_dir.h"
 #include "qemu/discovery_cache.h"
-#include "qemu/elf.h"
 #include "qemu/tsc.h"
 
 namespace msb::qemu {

@@ -8,10 +8,10 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "base/elf.h"
 #include "base/fd.h"
 #include "base/temp_dir.h"
 #include "qemu/discovery_cache.h"
-#include "qemu/elf.h"
 #include "qemu/portable_machine.h"
 #include "qemu/tsc.h"
 

@@ -1,53 +1,19 @@
 #include "qemu/portable_machine.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
 
+#include "disk/disk_lock.h"
+#include "fence/fence.h"
 #include "qemu/command_line.h"
-#include "qemu/disk_lock.h"
-#include "qemu/elf.h"
-#include "qemu/fence.h"
+#include "qemu/system_calls.h"
 
 namespace msb::qemu {
 namespace {
 
 constexpr size_t kStderrTail = 65536;
-
-Result<uint64_t> file_size(const std::string& path, std::string_view what) {
-  struct stat found{};
-  if (::stat(path.c_str(), &found) < 0)
-    return fail(Error::from_errno(errno, cat("the ", what, " ", path)).as(ErrorKind::invalid_config));
-  if (!S_ISREG(found.st_mode))
-    return fail(ErrorKind::invalid_config, cat("the ", what, " ", path, " is not a regular file"));
-  return static_cast<uint64_t>(found.st_size);
-}
-
-Result<> check_memory(uint32_t memory_mib) {
-  uint64_t host =
-      static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) >> 20;
-  if (memory_mib < host) return {};
-  return fail(
-      Error(ErrorKind::invalid_config, cat("memory: ", memory_mib, " MiB is more than this host has (", host, " MiB)"))
-          .hint("Ask for less with --memory."));
-}
-
-Result<std::vector<std::vector<uint64_t>>> check_files(const state::MachineSpec& spec) {
-  MSB_CHECK(file_size(spec.kernel, "guest kernel"));
-  MSB_CHECK(check_pvh_kernel(spec.kernel));
-  MSB_CHECK(file_size(spec.initramfs, "initramfs"));
-  std::vector<std::vector<uint64_t>> sizes;
-  for (const auto& disk : spec.disks) {
-    auto& of_disk = sizes.emplace_back();
-    for (const auto& file : disk.files) {
-      MSB_TRY(uint64_t size, file_size(file, "disk"));
-      of_disk.push_back(size);
-    }
-  }
-  return sizes;
-}
 
 // A memory file as QEMU wants it: open for reading only, like the descriptor of any read-only disk.
 Result<Fd> read_only_memfd(std::string_view contents) {
@@ -58,11 +24,8 @@ Result<Fd> read_only_memfd(std::string_view contents) {
 Result<std::vector<Fd>> open_disk_files(const std::vector<DiskFile>& files) {
   std::vector<Fd> opened;
   for (const auto& file : files) {
-    bool writable = file.access == DiskFile::Access::read_write;
-    auto fd = file.path.empty() ? read_only_memfd(file.contents) : open_file(file.path, writable ? O_RDWR : O_RDONLY);
-    if (!fd) return fail(std::move(fd).error().context("give the machine its disk"));
-    if (!file.path.empty()) MSB_CHECK(lock_disk(fd->get(), file.path, file.access));
-    opened.push_back(std::move(*fd));
+    MSB_TRY(Fd fd, file.path.empty() ? read_only_memfd(file.contents) : disk::open_disk(file.path, file.access));
+    opened.push_back(std::move(fd));
   }
   return opened;
 }
@@ -115,8 +78,7 @@ PortableMachine::~PortableMachine() = default;
 Result<std::unique_ptr<PortableMachine>> PortableMachine::start(Reactor& reactor, const state::MachineSpec& spec,
                                                                 const QemuProgram& qemu, MachineObserver observer,
                                                                 const MachineOptions& options) {
-  MSB_CHECK(check_memory(spec.memory_mib));
-  MSB_TRY(auto sizes, check_files(spec));
+  MSB_TRY(auto sizes, state::check_machine(spec));
   MSB_TRY(QemuCommand command, build_command({spec, qemu, std::move(sizes), options.tb_size_mib, options.guest_log,
                                               options.extra_kernel_words}));
   MSB_TRY(std::vector<Fd> disks, open_disk_files(command.disk_files));
@@ -127,10 +89,11 @@ Result<std::unique_ptr<PortableMachine>> PortableMachine::start(Reactor& reactor
   MSB_CHECK(set_blocking(errors.read.get(), Blocking::no));
   MSB_TRY(Fd null, open_file("/dev/null"));
 
-  FencedCommand fenced;
+  fence::FencedCommand fenced;
   fenced.argv = std::move(command.argv);
   fenced.env = std::move(command.env);
   fenced.files = std::move(command.files);
+  MSB_TRY(fenced.seccomp, fence::build_seccomp_filter(system_call_policy()));
   fenced.fds = {{null.get(), 0},
                 {errors.write.get(), 1},
                 {errors.write.get(), 2},
@@ -138,7 +101,7 @@ Result<std::unique_ptr<PortableMachine>> PortableMachine::start(Reactor& reactor
                 {console.theirs.get(), kConsoleFd},
                 {qmp.theirs.get(), kQmpFd}};
   for (size_t i = 0; i < disks.size(); ++i) fenced.fds.emplace_back(disks[i].get(), command.disk_files[i].number);
-  MSB_TRY(FencedChild child, start_fenced(fenced));
+  MSB_TRY(fence::FencedChild child, fence::start_fenced(fenced));
 
   std::unique_ptr<PortableMachine> machine(new PortableMachine(qemu, std::move(observer)));
   machine->child_ = std::move(child.child);
@@ -216,16 +179,17 @@ void PortableMachine::resume(QmpReply done) {
   qmp_->execute("cont", std::move(done));
 }
 
-Result<WallReports> probe_walls(const QemuProgram& qemu) {
+Result<fence::WallReports> probe_walls(const QemuProgram& qemu) {
   MSB_TRY(Fd null, open_file("/dev/null", O_RDWR));
   Fd errors(::memfd_create("stderr", MFD_CLOEXEC));
   if (!errors) return fail_errno("create a memory file");
-  FencedCommand command;
+  fence::FencedCommand command;
   command.argv = {qemu.binary.path, "--version"};
   command.env = qemu_environment(qemu);
   command.files = qemu_files(qemu);
+  MSB_TRY(command.seccomp, fence::build_seccomp_filter(system_call_policy()));
   command.fds = {{null.get(), 0}, {null.get(), 1}, {errors.get(), 2}};
-  MSB_TRY(FencedChild fenced, start_fenced(command));
+  MSB_TRY(fence::FencedChild fenced, fence::start_fenced(command));
   MachineExit exit;
   MSB_TRY(exit.status, fenced.child.wait());
   if (exit.status.success()) return std::move(fenced.walls);

@@ -18,9 +18,9 @@
 #include "base/fd.h"
 #include "base/reactor.h"
 #include "base/result.h"
+#include "fence/walls.h"
 #include "qemu/discovery.h"
 #include "qemu/qmp.h"
-#include "qemu/walls.h"
 #include "state/machine_spec.h"
 
 namespace msb::qemu {
@@ -70,7 +70,7 @@ class PortableMachine {
   Fd take_console() { return std::move(console_); }
 
   pid_t pid() const { return child_.pid(); }
-  const WallReports& walls() const { return walls_; }
+  const fence::WallReports& walls() const { return walls_; }
   const QemuProgram& program() const { return program_; }
 
   // Asks QEMU to flush its disks and end (QMP quit). The guest is not asked: stop the agent first.
@@ -92,7 +92,7 @@ class PortableMachine {
   QemuProgram program_;
   MachineObserver observer_;
   Child child_;
-  WallReports walls_;
+  fence::WallReports walls_;
   Fd agent_;
   Fd console_;
   Fd stderr_;
@@ -106,6 +106,6 @@ class PortableMachine {
 
 // The walls this host grants, found by running "QEMU --version" inside the fence (30 ms): for `doctor`. An Error when
 // QEMU does not even start there.
-Result<WallReports> probe_walls(const QemuProgram& qemu);
+Result<fence::WallReports> probe_walls(const QemuProgram& qemu);
 
 }  // namespace msb::qemu

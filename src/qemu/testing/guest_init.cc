@@ -40,13 +40,13 @@ void put(const std::string& path, const char* text) {
   close(fd);
 }
 
-// The node of port 1, whatever number the device got; empty when it is not there yet.
+// The node of the one port there is, whatever its number; empty when it is not there yet.
 std::string find_agent() {
   std::string found;
   DIR* directory = opendir("/dev");
   while (dirent* entry = readdir(directory)) {
     std::string name = entry->d_name;
-    if (name.starts_with("vport") && name.ends_with("p1")) found = "/dev/" + name;
+    if (name.starts_with("vport")) found = "/dev/" + name;
   }
   closedir(directory);
   return found;
