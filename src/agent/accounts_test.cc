@@ -94,7 +94,7 @@ TEST(Accounts, missing_files_count_as_empty) {
   EXPECT_EQ(lookup_user("app", dir.path()).value().uid, 1000u);
 }
 
-RC_GTEST_PROP(Accounts, no_file_makes_a_mere_number_root, (std::string passwd, std::string group)) {
+RC_GTEST_PROP(Accounts, no_file_makes_a_mere_number_root, (const std::string& passwd, const std::string& group)) {
   auto user = resolve_user("4242", passwd, group);
   RC_ASSERT(!user || user->uid == 4242u || passwd.find("4242") != std::string::npos);
 }

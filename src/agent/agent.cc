@@ -35,6 +35,7 @@ Result<std::unique_ptr<Agent>> Agent::create(Reactor& reactor, Fd channel, Guest
   events.on_drained = [raw] {
     // A session may end on the way, which changes the map.
     std::vector<Session*> sessions;
+    sessions.reserve(raw->all_.size());
     for (auto& [session, owner] : raw->all_) sessions.push_back(session);
     for (Session* session : sessions) {
       if (raw->all_.contains(session)) session->channel_drained();

@@ -48,6 +48,13 @@ void bring_up_cpus(uint32_t count) {
   ::_exit(0);
 }
 
+// The kernel looks twice a second whether memory should be compacted ahead of need; a guest without work shall sleep.
+// Compaction on need stays. Here because the same as a kernel word costs 18 ms of boot.
+void stop_proactive_compaction() {
+  auto fd = open_file("/proc/sys/vm/compaction_proactiveness", O_WRONLY);
+  if (fd) (void)write_full(fd->get(), as_bytes("0"));
+}
+
 }  // namespace
 
 Result<> raise_own_limits() {
@@ -75,6 +82,7 @@ std::optional<wire::BootFailed> Machine::set_up(const wire::Bootstrap& bootstrap
 }
 
 void Machine::after_ready(const wire::Bootstrap& bootstrap) {
+  stop_proactive_compaction();
   mount_late();
   if (auto up = bring_up_loopback(); !up) kernel_log(up.error().to_string());
   // An image may have no /etc at all; and on a read-only root there is nothing to be done.

@@ -59,7 +59,7 @@ Result<> mount_one(const Mount& mount) {
     MSB_CHECK(make_directories(mount.target));
     if (attempt()) return {};
   }
-  return fail_errno(cat("mount ", mount.source, " (", mount.type, ") on ", mount.target));
+  return fail_errno(cat("mount ", mount.source, " (", mount.type ? mount.type : "moved", ") on ", mount.target));
 }
 
 Result<> mount_early() {

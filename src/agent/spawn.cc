@@ -163,8 +163,8 @@ tl::expected<pid_t, SpawnFailure> spawn(const SpawnRequest& request) {
   sigset_t all, before;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);
-  pid_t pid = ::vfork();  // NOLINT: run_child keeps to what vfork allows
-  if (pid == 0) run_child(plan);
+  pid_t pid = ::vfork();          // NOLINT: run_child keeps to what vfork allows
+  if (pid == 0) run_child(plan);  // NOLINT(clang-analyzer-unix.Vfork)
   int error = errno;
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) {

@@ -35,7 +35,7 @@ class OrdinaryGuest final : public Guest {
     if (auto text = read_file(cat("/proc/self/task/", ::getpid(), "/children"))) children = *text;
     for (size_t at = 0; at < children.size();) {
       size_t end = children.find(' ', at);
-      ::kill(std::atoi(children.substr(at, end - at).c_str()), signal);
+      ::kill(static_cast<pid_t>(std::strtol(children.c_str() + at, nullptr, 10)), signal);
       if (end == std::string::npos) break;
       at = end + 1;
     }
@@ -80,7 +80,7 @@ AgentProcess::AgentProcess() {
     auto outcome = serve(std::move(pair.second), log);
     if (!outcome) std::fprintf(stderr, "agent: %s\n", outcome.error().to_string().c_str());
     // exit, not _exit: the leak check runs at exit.
-    std::exit(outcome ? 0 : 1);
+    std::exit(outcome ? 0 : 1);  // NOLINT(concurrency-mt-unsafe): there is one thread
   }
   child_ = Child::adopt(pid).value();
 }
@@ -138,7 +138,7 @@ std::string AgentProcess::next_text(uint32_t id) {
   return std::string(as_text(received.as<wire::ExecStdout>().data));
 }
 
-uint32_t AgentProcess::start(wire::ExecRequest request) {
+uint32_t AgentProcess::start(const wire::ExecRequest& request) {
   uint32_t id = next_id_++;
   send(id, request, wire::kFlagSessionStart);
   return id;

@@ -63,10 +63,10 @@ class AgentProcess {
   std::string next_text(uint32_t id);
 
   // Starts a session. The request's `cmd` is a script for /bin/sh when `args` is empty.
-  uint32_t start(wire::ExecRequest request);
+  uint32_t start(const wire::ExecRequest& request);
   // Reads a session to its end, granting what it takes.
   Outcome finish(uint32_t id, uint64_t grant = wire::kStreamWindow);
-  Outcome run(wire::ExecRequest request) { return finish(start(std::move(request))); }
+  Outcome run(const wire::ExecRequest& request) { return finish(start(request)); }
 
   // Waits for the agent's own end and returns its exit code.
   int wait();
