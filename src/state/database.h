@@ -8,9 +8,10 @@
 //   MSB_CHECK(transaction.commit());
 //
 // WAL, so readers and one writer do not wait for each other; a writer waits for another up to
-// 30 s. Schema migrations run when opening, under a lock. Every error is ErrorKind::database
-// (io when the home cannot be written). One object belongs to one thread; opening costs about a
-// millisecond, so threads open their own. SQLite's types stay in database.cc.
+// 30 s. A commit survives the end of any process; a crash of the host may lose the last ones, never the database.
+// Schema migrations run when opening, under a lock. Every error is ErrorKind::database (io when the home cannot be
+// written). One object belongs to one thread; opening costs about a millisecond, so threads open their own. SQLite's
+// types stay in database.cc.
 #pragma once
 
 #include <cstdint>
@@ -93,6 +94,9 @@ class Database {
   Result<int64_t> run(std::string_view sql, std::initializer_list<Value> values = {});
   // Runs one query; the callback sees every row.
   Result<> query(std::string_view sql, std::initializer_list<Value> values, const std::function<void(const Row&)>& row);
+  // Moves what the write-ahead log holds into the database, if that has become much. Waits for the host's disk: for
+  // processes that have the time. Never needed for correctness.
+  void checkpoint();
   // The database must not move while the transaction lives.
   Result<Transaction> begin();
 

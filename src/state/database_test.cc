@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "base/fd.h"
@@ -37,6 +38,24 @@ TEST_F(DatabaseTest, RowsSurviveReopening) {
   }
   auto database = *Database::open(home);
   EXPECT_EQ(count(database), 1);
+}
+
+TEST_F(DatabaseTest, TheLogStaysWhenItIsClosedUntilACheckpointFindsItLarge) {
+  const std::string log = home.database() + "-wal";
+  (void)*Database::open(home);
+  auto write = [&](const char* id, size_t bytes) {
+    auto database = *Database::open(home);
+    ASSERT_TRUE(add(database, id + std::string(bytes, 'x')));
+    database.checkpoint();
+  };
+  write("small", 10);
+  EXPECT_GT(std::filesystem::file_size(log), 0U);
+  write("large", 2 << 20);
+  EXPECT_EQ(std::filesystem::file_size(log), 0U);
+  write("last", 10);
+  EXPECT_GT(std::filesystem::file_size(log), 0U);
+  auto database = *Database::open(home);
+  EXPECT_EQ(count(database), 3);
 }
 
 TEST_F(DatabaseTest, TransactionRollsBackUnlessCommitted) {

@@ -42,6 +42,7 @@ class Home {
   std::string runtime_dir(std::string_view content_hash) const;
   std::string ext4_dir() const { return path_ + "/cache/ext4"; }
   std::string qemu_probe() const { return path_ + "/cache/qemu.json"; }
+  std::string kvm_probe() const { return path_ + "/cache/kvm.verdict"; }
 
   // ---- one sandbox -----------------------------------------------------------------------
   std::string sandboxes_dir() const { return path_ + "/sandboxes"; }

@@ -55,7 +55,10 @@ class StrictReader {
 constexpr const char* kFormats[] = {"raw", "qcow2", "concat"};
 
 json disk_to_json(const DiskSpec& disk) {
-  return {{"format", kFormats[static_cast<int>(disk.format)]}, {"files", disk.files}, {"read_only", disk.read_only}};
+  return {{"format", kFormats[static_cast<int>(disk.format)]},
+          {"files", disk.files},
+          {"read_only", disk.read_only},
+          {"scratch", disk.scratch}};
 }
 
 DiskSpec disk_from_json(const json& value) {
@@ -73,6 +76,7 @@ DiskSpec disk_from_json(const json& value) {
   }
   disk.files = in.get<std::vector<std::string>>("files");
   disk.read_only = in.get<bool>("read_only");
+  disk.scratch = in.get<bool>("scratch");
   in.finish();
   return disk;
 }

@@ -15,7 +15,7 @@ LaunchConfig example() {
   config.machine.kernel = "/vmlinux";
   config.machine.initramfs = "/init.cpio";
   config.machine.disks.push_back({.format = DiskSpec::Format::concat, .files = {"/a", "/b"}, .read_only = true});
-  config.machine.disks.push_back({.format = DiskSpec::Format::qcow2, .files = {"/c"}, .read_only = false});
+  config.machine.disks.push_back({.format = DiskSpec::Format::qcow2, .files = {"/c"}, .scratch = true});
   config.machine_choice = "auto";
   config.bootstrap = {0, 255, 7};
   config.startup = StartupCommand{.argv = {"sh", "-c", "true"}, .keep_after_success = true};
@@ -30,6 +30,7 @@ TEST(LaunchConfig, RoundTripsThroughJson) {
   ASSERT_TRUE(back) << back.error().to_string();
   EXPECT_EQ(back->to_json(), text);
   EXPECT_EQ(back->machine.disks[0].files.size(), 2U);
+  EXPECT_TRUE(back->machine.disks[1].scratch);
   EXPECT_EQ(back->bootstrap, (std::vector<uint8_t>{0, 255, 7}));
   EXPECT_TRUE(back->startup->keep_after_success);
 }

@@ -6,7 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
+#include <iterator>
 
 #include "state/log_writer.h"
 #include "state/sandboxes.h"
@@ -35,7 +37,7 @@ class OpenLog {
   int fd() const { return file_.get(); }
 
   // Everything there is now, by whole lines. False when the receiver has had enough.
-  Result<bool> read_on(const std::function<bool(const LogEntry&)>& entry) {
+  Result<bool> read_on(const DeliverEntry& entry) {
     uint8_t buffer[64 * 1024];
     while (true) {
       MSB_TRY(size_t count, read_some(file_.get(), buffer));
@@ -70,101 +72,138 @@ Result<bool> same_file(int fd, const std::string& path) {
   return ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
-class Follower {
+// One log: the file of now, and those that were rotated out of its name.
+class Log {
  public:
-  Follower(const std::string& path, const std::function<bool(const LogEntry&)>& entry) : path_(path), entry_(entry) {}
+  explicit Log(std::string path) : path_(std::move(path)) {}
+  const std::string& path() const { return path_; }
 
-  // Set up before the first read, so that nothing is missed in between.
-  Result<> prepare() {
-    notify_ = Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (!notify_) return fail_errno("watch a log");
-    // The directory, because rotation gives the name to another file.
-    std::string directory = path_.substr(0, path_.rfind('/'));
-    if (::inotify_add_watch(notify_.get(), directory.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
-      return fail_errno(cat("watch ", directory));
+  // All there is is opened before any is read: a rotation in between moves names, not open files.
+  Result<> open() {
+    for (int age = LogLimits().old_files; age > 0; --age) {
+      MSB_TRY(auto log, open_log(rotated_path(path_, age)));
+      if (log) old_.push_back(std::move(*log));
+    }
+    MSB_TRY(current_, open_log(path_));
     return {};
   }
 
-  Result<> follow(std::optional<OpenLog> current, int ended) {
-    while (true) {
-      pollfd fds[2] = {{notify_.get(), POLLIN, 0}, {ended, POLLIN, 0}};
-      if (::poll(fds, 2, -1) < 0) {
-        if (errno == EINTR) continue;
-        return fail_errno("wait for log entries");
-      }
-      // Looked at before reading: what was written before the end is read after it was seen.
-      bool over = fds[1].revents != 0;
-      uint8_t events[4096];
-      while (::read(notify_.get(), events, sizeof(events)) > 0) {
-      }
-      MSB_TRY(bool more, read_to_end(current));
-      if (!more || over) return {};
+  // What open() found, oldest first. False when the receiver has had enough.
+  Result<bool> read_opened(const DeliverEntry& entry) {
+    for (auto& log : old_) {
+      MSB_TRY(bool more, log.read_on(entry));
+      if (!more) return false;
     }
+    old_.clear();
+    if (!current_) return true;
+    return current_->read_on(entry);
   }
 
-  // Reads what is there, going over to the next file when the open one was rotated away.
-  Result<bool> read_to_end(std::optional<OpenLog>& current) {
+  // What has come since, going over to the next file when the open one was rotated away.
+  Result<bool> read_new(const DeliverEntry& entry) {
     while (true) {
-      if (current) {
+      if (current_) {
         // Asked before reading: a file that was rotated away gets no more lines.
-        MSB_TRY(bool newest, same_file(current->fd(), path_));
-        MSB_TRY(bool more, current->read_on(entry_));
+        MSB_TRY(bool newest, same_file(current_->fd(), path_));
+        MSB_TRY(bool more, current_->read_on(entry));
         if (!more) return false;
         if (newest) return true;
       }
-      MSB_TRY(current, open_log(path_));
-      if (!current) return true;
+      MSB_TRY(current_, open_log(path_));
+      if (!current_) return true;
     }
   }
 
  private:
-  const std::string& path_;
-  const std::function<bool(const LogEntry&)>& entry_;
-  Fd notify_;
+  std::string path_;
+  std::vector<OpenLog> old_;
+  std::optional<OpenLog> current_;
 };
+
+// Set up before the first read, so that nothing is missed in between.
+Result<Fd> watch_logs(const std::vector<std::string>& paths) {
+  Fd notify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!notify) return fail_errno("watch a log");
+  for (const auto& path : paths) {
+    // The directory, because rotation gives the name to another file. Once more for the next log in it is no harm.
+    std::string directory = path.substr(0, path.rfind('/'));
+    if (::inotify_add_watch(notify.get(), directory.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+      return fail_errno(cat("watch ", directory));
+  }
+  return notify;
+}
+
+Result<> follow(std::vector<Log>& logs, int notify, int ended, const DeliverEntry& entry) {
+  while (true) {
+    pollfd fds[2] = {{notify, POLLIN, 0}, {ended, POLLIN, 0}};
+    if (::poll(fds, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return fail_errno("wait for log entries");
+    }
+    // Looked at before reading: what was written before the end is read after it was seen.
+    bool over = fds[1].revents != 0;
+    uint8_t events[4096];
+    while (::read(notify, events, sizeof(events)) > 0) {
+    }
+    for (auto& log : logs) {
+      MSB_TRY(bool more, log.read_new(entry));
+      if (!more) return {};
+    }
+    if (over) return {};
+  }
+}
+
+// The entries of all logs by their time; those of one log stay in their order.
+Result<std::vector<LogEntry>> merged_entries(std::vector<Log>& logs, const LogQuery& query) {
+  std::vector<LogEntry> merged;
+  for (auto& log : logs) {
+    std::vector<LogEntry> told = std::exchange(merged, {}), found;
+    MSB_CHECK(log.read_opened([&](const LogEntry& one) {
+      if (matches(query, one)) found.push_back(one);
+      return true;
+    }));
+    std::merge(std::make_move_iterator(told.begin()), std::make_move_iterator(told.end()),
+               std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()), std::back_inserter(merged),
+               [](const LogEntry& a, const LogEntry& b) { return a.timestamp_ms < b.timestamp_ms; });
+  }
+  return merged;
+}
+
+// What there is now. False when the receiver has had enough.
+Result<bool> deliver_opened(std::vector<Log>& logs, const LogQuery& query, const DeliverEntry& deliver) {
+  std::deque<LogEntry> kept;
+  if (logs.size() == 1) {
+    if (!query.tail)
+      return logs[0].read_opened([&](const LogEntry& one) { return !matches(query, one) || deliver(one); });
+    MSB_CHECK(logs[0].read_opened([&](const LogEntry& one) {
+      if (!matches(query, one)) return true;
+      kept.push_back(one);
+      if (kept.size() > *query.tail) kept.pop_front();
+      return true;
+    }));
+  } else {
+    MSB_TRY(auto merged, merged_entries(logs, query));
+    size_t skip = query.tail && *query.tail < merged.size() ? merged.size() - *query.tail : 0;
+    kept.assign(std::make_move_iterator(merged.begin() + static_cast<ptrdiff_t>(skip)),
+                std::make_move_iterator(merged.end()));
+  }
+  return std::all_of(kept.begin(), kept.end(), deliver);
+}
 
 }  // namespace
 
-Result<> read_log(const std::string& path, const LogQuery& query, const std::function<bool(const LogEntry&)>& deliver,
-                  int ended) {
-  std::deque<LogEntry> tail;
-  bool collecting = query.tail.has_value();
-  bool enough = false;
-  std::function<bool(const LogEntry&)> entry = [&](const LogEntry& one) {
-    if (!matches(query, one)) return true;
-    if (collecting) {
-      tail.push_back(one);
-      if (tail.size() > *query.tail) tail.pop_front();
-      return true;
-    }
-    enough = !deliver(one);
-    return !enough;
-  };
-
-  Follower follower(path, entry);
-  bool follow = query.follow && ended >= 0;
-  if (follow) MSB_CHECK(follower.prepare());
-
-  // Oldest first. Opened before any is read: a rotation in between moves names, not open files.
-  std::vector<OpenLog> old;
-  std::optional<OpenLog> current;
-  for (int age = LogLimits().old_files; age > 0; --age) {
-    MSB_TRY(auto log, open_log(rotated_path(path, age)));
-    if (log) old.push_back(std::move(*log));
+Result<> read_logs(const std::vector<std::string>& paths, const LogQuery& query, const DeliverEntry& deliver,
+                   int ended) {
+  bool follows = query.follow && ended >= 0;
+  Fd notify;
+  if (follows) {
+    MSB_TRY(notify, watch_logs(paths));
   }
-  MSB_TRY(current, open_log(path));
-  for (auto& log : old) {
-    MSB_TRY(bool more, log.read_on(entry));
-    if (!more) return {};
-  }
-  if (current) {
-    MSB_TRY(bool more, current->read_on(entry));
-    if (!more) return {};
-  }
-  collecting = false;
-  for (const auto& one : tail)
-    if (!deliver(one)) return {};
-  return follow ? follower.follow(std::move(current), ended) : Result<>();
+  std::vector<Log> logs;
+  for (const auto& path : paths) MSB_CHECK(logs.emplace_back(path).open());
+  MSB_TRY(bool more, deliver_opened(logs, query, deliver));
+  if (!more || !follows) return {};
+  return follow(logs, notify.get(), ended, [&](const LogEntry& one) { return !matches(query, one) || deliver(one); });
 }
 
 Result<Fd> watch_sandbox_end(const Home& home, Database& database, const std::string& name) {

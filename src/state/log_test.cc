@@ -152,5 +152,59 @@ TEST_F(LogTest, FollowSeesLaterEntriesAcrossRotationUntilTheEnd) {
   EXPECT_EQ(found.back(), cat("entry ", kCount - 1));
 }
 
+TEST_F(LogTest, SeveralLogsAreOneStoryInOrderOfTime) {
+  std::string other = temp.path() + "/kernel.log", missing = temp.path() + "/missing.log";
+  auto first = *LogWriter::open(path), second = *LogWriter::open(other);
+  for (int64_t at : {1, 3, 5}) first.write(out(cat(at), at));
+  for (int64_t at : {2, 3, 6}) second.write(out(cat("k", at), at));
+  auto read_all = [&](const LogQuery& query) {
+    Strings found;
+    EXPECT_TRUE(read_logs({path, missing, other}, query, [&](const LogEntry& entry) {
+      found.push_back(entry.data);
+      return found.size() < 5;
+    }));
+    return found;
+  };
+  EXPECT_EQ(read_all({}), (Strings{"1", "k2", "3", "k3", "5"}));
+  LogQuery query;
+  query.tail = 3;
+  EXPECT_EQ(read_all(query), (Strings{"k3", "5", "k6"}));
+}
+
+TEST_F(LogTest, FollowSeesEveryLog) {
+  auto ended = *make_pipe();
+  LogQuery query;
+  query.follow = true;
+  std::string other = temp.path() + "/kernel.log";
+  Strings found;
+  Result<> outcome;
+  auto seen = *make_pipe();
+  std::thread reader([&, done = std::move(ended.read)] {
+    outcome = read_logs(
+        {path, other}, query,
+        [&](const LogEntry& entry) {
+          found.push_back(entry.data);
+          (void)write_full(seen.write.get(), as_bytes("x"));
+          return true;
+        },
+        done.get());
+  });
+  // Neither file is there when the reader comes, or both, or one: all the same. In step, so that the order is known.
+  uint8_t byte[1];
+  auto first = *LogWriter::open(path);
+  first.write(out("first 1"));
+  EXPECT_TRUE(read_full(seen.read.get(), byte));
+  auto second = *LogWriter::open(other);
+  second.write(out("second 1"));
+  EXPECT_TRUE(read_full(seen.read.get(), byte));
+  first.write(out("first 2"));
+  EXPECT_TRUE(read_full(seen.read.get(), byte));
+  second.write(out("second 2"));
+  ended.write.reset();
+  reader.join();
+  ASSERT_TRUE(outcome) << outcome.error().to_string();
+  EXPECT_EQ(found, (Strings{"first 1", "second 1", "first 2", "second 2"}));
+}
+
 }  // namespace
 }  // namespace msb::state

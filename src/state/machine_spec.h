@@ -17,6 +17,8 @@ struct DiskSpec {
   Format format = Format::raw;
   std::vector<std::string> files;  // host paths; one, unless concat
   bool read_only = false;
+  // Nobody reads it after the machine's end: what the guest flushes need not reach the host's disk.
+  bool scratch = false;
 };
 
 struct MachineSpec {

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/temp_dir.h"
+#include "state/trash.h"
 
 namespace msb::state {
 namespace {
@@ -213,19 +214,19 @@ Result<std::optional<FileLock>> try_lock_sandbox(const Home& home, const std::st
   return FileLock::try_acquire(home.lifecycle_lock(name), LockMode::exclusive);
 }
 
-Result<> remove_sandbox(const Home& home, Database& database, const std::string& name) {
+Result<> remove_sandbox(const Home& home, Database& database, const std::string& name, Keep keep) {
   // Out of sight first: a directory without a row would look like a disk whose database was lost.
-  std::string directory = home.sandbox_dir(name);
-  std::string trash;
-  if (path_exists(directory)) {
-    MSB_CHECK(home.make_dir(home.tmp_dir()));
-    trash = cat(home.tmp_dir(), "/removed-", Home::run_name(name), "-", now_ms());
-    if (::rename(directory.c_str(), trash.c_str()) < 0) return fail_errno(cat("remove ", directory));
+  MSB_TRY(auto trash, Trash::take(home, name));
+  if (keep == Keep::logs && !trash.path().empty()) {
+    std::string saved = trash.path() + "/logs";
+    MSB_CHECK(home.make_dir(home.sandbox_dir(name)));
+    if (::rename(saved.c_str(), home.sandbox_logs_dir(name).c_str()) < 0 && errno != ENOENT)
+      return fail_errno(cat("keep the logs of '", name, "'"));
   }
   MSB_CHECK(database.run("DELETE FROM sandbox WHERE name = ?", {name}));
   unlink_quietly(home.relay_socket(name));
   unlink_quietly(home.lifecycle_lock(name));
-  return trash.empty() ? Result<>() : remove_tree(trash);
+  return trash.empty();
 }
 
 Result<Reconciled> reconcile(const Home& home, Database& database) {

@@ -87,9 +87,10 @@ Result<> mark_ended(Database& database, const std::string& name, const EndFacts&
 // nullopt when the sandbox is alive. Inside a write transaction, see above.
 Result<std::optional<FileLock>> try_lock_sandbox(const Home& home, const std::string& name);
 
-// Removes the sandbox whole: row, directory, socket, lock file. The caller holds its lock and no
-// transaction. A kill in between leaves something that doing it again removes.
-Result<> remove_sandbox(const Home& home, Database& database, const std::string& name);
+enum class Keep { nothing, logs };
+// Removes the sandbox whole: row, directory (but for its logs, if they are kept), socket, lock file. The caller holds
+// its lock and no transaction. A kill in between leaves something that doing it again, or a sweep, removes.
+Result<> remove_sandbox(const Home& home, Database& database, const std::string& name, Keep keep = Keep::nothing);
 
 struct Reconciled {
   int crashed = 0;
@@ -97,9 +98,10 @@ struct Reconciled {
 };
 // Repairs rows whose process is gone. Cheap: with nothing alive it is one indexed query.
 Result<Reconciled> reconcile(const Home& home, Database& database);
-// Removes half-removed directories and sockets and locks nobody holds. Not cheap; `create` and
-// `doctor` run it. A directory in sandboxes/ that has no row is never touched: it is somebody's
-// disk whose database was lost.
+// Removes half-removed directories, half-made runtimes, and the sockets and locks of sandboxes that are not there.
+// With none of them it is two directory listings and a query: `create` and `doctor` run it. Safe beside any
+// other call. A directory in sandboxes/ that has no row is never touched: it is somebody's disk whose database was
+// lost.
 Result<> sweep_leftovers(const Home& home, Database& database);
 
 int64_t now_ms();  // Unix time

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/temp_dir.h"
+#include "state/trash.h"
 
 namespace msb::state {
 namespace {
@@ -152,6 +153,57 @@ TEST_F(SandboxesTest, SweepTakesTrashAndStaleSocketsButNoDiskWithoutRow) {
   EXPECT_FALSE(path_exists(home.relay_socket("stale")));
   EXPECT_TRUE(path_exists(home.relay_socket("alive")));
   EXPECT_TRUE(path_exists(home.sandbox_dir("orphan")));
+}
+
+TEST_F(SandboxesTest, SweepLeavesWhatSomebodyIsRemovingJustNow) {
+  add(row("a"));
+  ASSERT_TRUE(write_file_atomic(home.upper("a"), "disk"));
+  std::string path;
+  {
+    auto trash = Trash::take(home, "a");
+    ASSERT_TRUE(trash) << trash.error().to_string();
+    path = trash->path();
+    EXPECT_FALSE(path_exists(home.sandbox_dir("a")));
+    ASSERT_TRUE(sweep_leftovers(home, database));
+    EXPECT_TRUE(path_exists(path + "/logs"));
+  }
+  // Its remover has died.
+  ASSERT_TRUE(sweep_leftovers(home, database));
+  EXPECT_FALSE(path_exists(path));
+}
+
+TEST_F(SandboxesTest, SweepLeavesTheLocksOfSandboxesThatAreStopped) {
+  add(row("stopped"));
+  ASSERT_TRUE(*try_lock_sandbox(home, "stopped"));
+  ASSERT_TRUE(*try_lock_sandbox(home, "gone"));
+  ASSERT_TRUE(sweep_leftovers(home, database));
+  EXPECT_TRUE(path_exists(home.lifecycle_lock("stopped")));
+  EXPECT_FALSE(path_exists(home.lifecycle_lock("gone")));
+}
+
+TEST_F(SandboxesTest, SweepTakesARuntimeThatWasNotFinishedUnlessItIsBeingMade) {
+  std::string half = home.tmp_dir() + "/runtime-x";
+  ASSERT_TRUE(home.make_dir(half));
+  ASSERT_TRUE(home.make_dir(home.locks_dir()));
+  {
+    auto making = FileLock::acquire(home.lock("runtime"), LockMode::exclusive);
+    ASSERT_TRUE(making);
+    ASSERT_TRUE(sweep_leftovers(home, database));
+    EXPECT_TRUE(path_exists(half));
+  }
+  ASSERT_TRUE(sweep_leftovers(home, database));
+  EXPECT_FALSE(path_exists(half));
+}
+
+TEST_F(SandboxesTest, RemoveCanKeepTheLogs) {
+  add(row("a"));
+  ASSERT_TRUE(write_file_atomic(home.exec_log("a"), "said"));
+  ASSERT_TRUE(write_file_atomic(home.upper("a"), "disk"));
+  auto removed = remove_sandbox(home, database, "a", Keep::logs);
+  ASSERT_TRUE(removed) << removed.error().to_string();
+  EXPECT_EQ(*read_file(home.exec_log("a")), "said");
+  EXPECT_FALSE(path_exists(home.upper("a")));
+  EXPECT_FALSE(*find_sandbox(database, "a"));
 }
 
 }  // namespace
