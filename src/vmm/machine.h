@@ -25,8 +25,9 @@ struct MachineEnd {
     failed,     // it gave up: bad arguments, a file it could not use, an internal error
   };
   Cause cause = Cause::failed;
-  std::string message;  // killed and failed: one sentence
-  std::string hint;     // and what to do about it
+  std::string message;       // killed and failed: one sentence
+  std::string hint;          // and what to do about it
+  std::string details = {};  // lines for the log: the registers of a processor that stopped
 };
 
 class Machine {
@@ -34,7 +35,7 @@ class Machine {
   virtual ~Machine() = default;
   virtual int agent_fd() const = 0;           // the guest's port "agent"
   virtual int console_fd() const = 0;         // what the guest's kernel prints
-  virtual std::string name() const = 0;       // "portable"
+  virtual std::string name() const = 0;       // "portable", "kvm"
   virtual std::string isolation() const = 0;  // "process", "hardware"
   virtual std::vector<Wall> walls() const = 0;
   virtual void kill() = 0;  // the exit handler follows

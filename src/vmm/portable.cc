@@ -40,7 +40,7 @@ class Portable final : public Machine {
     std::vector<Wall> walls{
         {"vm", true, cat("QEMU ", machine_->program().version.to_string(), ", software emulation")}};
     for (const auto& report : machine_->walls())
-      walls.push_back({std::string(qemu::wall_name(report.wall)), report.up, report.reason});
+      walls.push_back({std::string(fence::wall_name(report.wall)), report.up, report.reason});
     return walls;
   }
   void kill() override { machine_->kill(); }

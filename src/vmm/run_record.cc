@@ -12,7 +12,14 @@ void RunRecord::update(std::string_view attempt, const std::function<Result<>(st
 
 void RunRecord::began() {
   ::unlink(home_.boot_error(name_).c_str());
-  update("the process", [&](auto& database) { return state::record_pid(database, name_, ::getpid()); });
+  // The machine has it open. Whatever ends an ephemeral sandbox, its disk is gone with it, at nobody's expense.
+  if (ephemeral_) ::unlink(home_.upper(name_).c_str());
+  update("the process", [&](auto& database) {
+    auto recorded = state::record_pid(database, name_, ::getpid());
+    // The guest boots meanwhile: nothing better to do here.
+    database.checkpoint();
+    return recorded;
+  });
 }
 
 void RunRecord::running(const state::RunFacts& facts) {

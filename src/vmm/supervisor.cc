@@ -58,6 +58,8 @@ int Supervisor::run() {
   if (auto started = start(); !started) fail_boot(judge_build_error(started.error()));
   // After the machine's start, which takes longer than anything here.
   if (phase_ != Phase::ended) record_.began();
+  if (auto restrained = restrain(); !restrained && phase_ != Phase::ended)
+    fail_boot(judge_build_error(restrained.error()));
   while (phase_ != Phase::ended || machine_alive_) {
     if (auto turn = reactor_->run_once(); !turn) {
       log_.error(turn.error().to_string());
@@ -104,6 +106,19 @@ Result<> Supervisor::start() {
   MSB_CHECK(boot_deadline_->arm(std::chrono::milliseconds(config_.boot_deadline_ms)));
   channel_->send(bootstrap);
   return watch_parent();
+}
+
+Result<> Supervisor::restrain() {
+  if (!input_.restrain) return {};
+  MSB_TRY(own_walls_, input_.restrain());
+  return {};
+}
+
+std::vector<Wall> Supervisor::walls() const {
+  auto walls = machine_->walls();
+  for (const auto& report : own_walls_)
+    walls.push_back({cat("vmm-", fence::wall_name(report.wall)), report.up, report.reason});
+  return walls;
 }
 
 Result<> Supervisor::watch_parent() {
@@ -167,6 +182,7 @@ void Supervisor::on_activity() {
 void Supervisor::on_machine_end(const MachineEnd& end) {
   machine_alive_ = false;
   if (console_) console_->drain();
+  if (!end.details.empty()) log_.error(end.details);
   if (phase_ == Phase::ended) return;
   if (phase_ == Phase::booting) return fail_boot(judge_boot_end(end, *console_, config_.machine.memory_mib));
   phase_ = Phase::ended;
@@ -195,7 +211,7 @@ void Supervisor::become_ready(ByteView raw_ready) {
     return fail_boot(judge_build_error(listening.error()));
   phase_ = Phase::running;
   record_.running(
-      {.pid = ::getpid(), .machine = machine_->name(), .isolation = machine_->isolation(), .walls = machine_->walls()});
+      {.pid = ::getpid(), .machine = machine_->name(), .isolation = machine_->isolation(), .walls = walls()});
   exec_log_.system("the sandbox is running");
   if (config_.max_duration_ms > 0) (void)max_duration_->arm(std::chrono::milliseconds(config_.max_duration_ms));
   (void)clock_timer_->arm(kClockSyncInterval);

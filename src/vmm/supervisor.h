@@ -7,11 +7,13 @@
 // and the machine's exit, which is the only way out. The first reason given is the one recorded.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "base/reactor.h"
+#include "fence/walls.h"
 #include "state/home.h"
 #include "vmm/agent_channel.h"
 #include "vmm/boot.h"
@@ -28,6 +30,9 @@ struct SupervisorInput {
   Fd startup;       // where the StartupReport goes; may be empty
   Fd parent_watch;  // may be empty
   MachineFactory factory;
+  // Raises the walls round this process (restraint.h), once the machine runs and before anything of the guest is read.
+  // May be empty.
+  std::function<Result<fence::WallReports>()> restrain = {};
 };
 
 class Supervisor {
@@ -44,6 +49,8 @@ class Supervisor {
              ExecLog exec_log);
   Result<> start();
   Result<> watch_parent();
+  Result<> restrain();
+  std::vector<Wall> walls() const;
   void on_frame(ByteView raw);
   void on_channel_lost(const Error& error);
   void on_signal(int signal);
@@ -73,6 +80,7 @@ class Supervisor {
   std::optional<BootProblem> boot_problem_;
   std::optional<state::EndFacts> end_;
   std::optional<int> exit_code_;
+  fence::WallReports own_walls_;
   std::unique_ptr<Machine> machine_;
   bool machine_alive_ = false;
   std::unique_ptr<Console> console_;

@@ -336,13 +336,20 @@ TEST_F(SupervisorTest, ParentsEndWhileBootingStopsTheBoot) {
   EXPECT_THAT(report().message, HasSubstr("stopped while it booted"));
 }
 
-TEST(Builder, KvmIsNotYetThere) {
+TEST(Builder, AMachineThatThisProgramDoesNotCarryIsRefused) {
+  TempDir dir = *TempDir::create();
   auto reactor = *Reactor::create();
   state::LaunchConfig config;
+  config.home = dir.path();
+  config.machine.kernel = config.machine.initramfs = "/dev/null";
   config.machine_choice = "kvm";
   auto machine = build_machine(*reactor, config, [](const MachineEnd&) {});
   ASSERT_FALSE(machine);
   EXPECT_EQ(machine.error().kind(), ErrorKind::unsupported);
+  config.machine_choice = "abacus";
+  machine = build_machine(*reactor, config, [](const MachineEnd&) {});
+  ASSERT_FALSE(machine);
+  EXPECT_THAT(machine.error().message(), HasSubstr("abacus"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "vmm/restraint.h"
 #include "vmm/supervisor.h"
 
 namespace msb::vmm {
@@ -56,11 +57,10 @@ Result<std::unique_ptr<Supervisor>> prepare(Fd& startup) {
   MSB_TRY(input.config, state::LaunchConfig::from_json(std::string(as_text(text))));
   Fd parent(is_open(kParentWatchFd) ? kParentWatchFd : -1);
   if (input.config.attached) input.parent_watch = std::move(parent);
-  input.factory = [](Reactor& reactor, const state::LaunchConfig& launch, ExitHandler on_exit) {
-    auto machine = build_machine(reactor, launch, std::move(on_exit));
-    // Only now: while it starts, the fence needs /proc/self of its own, which this takes away.
-    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return machine;
+  input.factory = build_machine;
+  input.restrain = [path = input.config.home, name = input.config.name]() -> Result<fence::WallReports> {
+    MSB_TRY(auto home, state::Home::at(path));
+    return restrain_vmm_process(home, name);
   };
   input.startup = std::move(startup);
   return Supervisor::create(std::move(input));

@@ -1,0 +1,68 @@
+#include "vmm/kvm.h"
+
+#include <cstdio>
+
+#include "kvm/kvm_process.h"
+
+namespace msb::vmm {
+namespace {
+
+MachineEnd to_end(const kvm::MachineExit& exit) {
+  using Cause = kvm::MachineExit::Cause;
+  MachineEnd end;
+  switch (exit.cause) {
+    case Cause::guest:
+      end.cause = MachineEnd::Cause::guest;
+      return end;
+    case Cause::requested:
+      end.cause = MachineEnd::Cause::requested;
+      return end;
+    case Cause::killed:
+      end.cause = MachineEnd::Cause::killed;
+      break;
+    case Cause::failed:
+      end.cause = MachineEnd::Cause::failed;
+      break;
+  }
+  Error error = exit.to_error();
+  end.message = error.to_string();
+  if (!error.hints().empty()) end.hint = error.hints().front();
+  end.details = exit.registers;
+  return end;
+}
+
+class Kvm final : public Machine {
+ public:
+  explicit Kvm(std::unique_ptr<kvm::KvmProcess> machine) : machine_(std::move(machine)) {}
+  int agent_fd() const override { return machine_->agent_fd(); }
+  int console_fd() const override { return machine_->console_fd(); }
+  std::string name() const override { return "kvm"; }
+  std::string isolation() const override { return "hardware"; }
+  std::vector<Wall> walls() const override {
+    std::vector<Wall> walls{{"vm", true, "KVM, the processor's virtualisation"}};
+    for (const auto& report : machine_->walls())
+      walls.push_back({std::string(fence::wall_name(report.wall)), report.up, report.reason});
+    for (const auto& name : machine_->inner_walls()) walls.push_back({name, true, ""});
+    return walls;
+  }
+  void kill() override { machine_->kill(); }
+
+ private:
+  std::unique_ptr<kvm::KvmProcess> machine_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> build_kvm_machine(Reactor& reactor, const state::LaunchConfig& config,
+                                                   const std::string& program, ExitHandler on_exit) {
+  kvm::MachineObserver observer;
+  observer.on_exit = [on_exit = std::move(on_exit)](const kvm::MachineExit& exit) { on_exit(to_end(exit)); };
+  // Standard error is the sandbox's runtime log.
+  observer.on_warning = [](const std::string& line) { std::fprintf(stderr, "msb-kvm: %s\n", line.c_str()); };
+  kvm::MachineOptions options;
+  options.program = program;
+  MSB_TRY(auto machine, kvm::KvmProcess::start(reactor, config.machine, std::move(observer), options));
+  return std::make_unique<Kvm>(std::move(machine));
+}
+
+}  // namespace msb::vmm

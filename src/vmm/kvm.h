@@ -1,0 +1,12 @@
+// The kvm machine (a fenced msb-kvm, src/kvm) as a Machine.
+#pragma once
+
+#include "vmm/machine.h"
+
+namespace msb::vmm {
+
+// `program` is the path of msb-kvm.
+Result<std::unique_ptr<Machine>> build_kvm_machine(Reactor& reactor, const state::LaunchConfig& config,
+                                                   const std::string& program, ExitHandler on_exit);
+
+}  // namespace msb::vmm
