@@ -16,6 +16,9 @@ namespace msb {
 
 enum class PullPolicy { always, if_missing, never };
 enum class MachineChoice { automatic, kvm, portable };
+// The least that is accepted. process: the fence alone, which the portable machine has; hardware: the processor's
+// virtualisation too, so never the portable machine.
+enum class Isolation { process, hardware };
 enum class DiskFormat { raw, qcow2 };
 
 // Where the root file system comes from.
@@ -70,6 +73,7 @@ struct SandboxConfig {
   PullPolicy pull_policy = PullPolicy::if_missing;
   RegistryOptions registry = {};
   MachineChoice machine = MachineChoice::automatic;
+  Isolation isolation = Isolation::process;
   std::optional<std::chrono::milliseconds> max_duration = {};
   std::optional<std::chrono::milliseconds> idle_timeout = {};
   bool ephemeral = false;  // removed when it stops

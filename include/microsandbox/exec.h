@@ -126,6 +126,9 @@ struct AttachOptions {
   std::string detach_keys = "ctrl-]";
 };
 
+// Whether that could be AttachOptions::detach_keys; ErrorKind::invalid_config says what is wrong with it.
+MSB_API Result<> validate_detach_keys(std::string_view keys);
+
 struct AttachOutcome {
   bool detached = false;
   int exit_code = 0;

@@ -89,6 +89,8 @@ enum class ArchiveFormat { docker, oci };
 
 class MSB_API Image {
  public:
+  // Whether that could be an image's name; ErrorKind::invalid_config says what is wrong with it. Looks nothing up.
+  static Result<> check_reference(const std::string& reference);
   static Result<ImageDetail> pull(const std::string& reference, const PullOptions& options = {});
   // A docker-archive or OCI layout: a tar file, a directory, or "-" for stdin. Returns what was loaded.
   // Extra tags name the (single) image of the archive.

@@ -65,7 +65,7 @@ struct Session {
   static Session start(const Pty& pty) {
     auto [relay, client] = FakeRelay::create();
     ExecOptions options = interactive({}, pty.fds());
-    auto state = ExecHandle::State::start(*AgentConnection::greet(std::move(client), std::nullopt),
+    auto state = ExecHandle::State::start("box", *AgentConnection::greet(std::move(client), std::nullopt),
                                           *make_exec_request("sh", options), options);
     EXPECT_TRUE(state);
     auto request = relay.expect<wire::ExecRequest>();

@@ -105,6 +105,7 @@ void fields(auto& self, auto&& field)
   field("root_disk", self.root_disk);
   field("pull_policy", self.pull_policy);
   field("machine", self.machine);
+  field("isolation", self.isolation);
   field("max_duration_ms", self.max_duration);
   field("idle_timeout_ms", self.idle_timeout);
   field("ephemeral", self.ephemeral);
@@ -138,6 +139,10 @@ struct Names<DiskFormat> {
 template <>
 struct Names<PullPolicy> {
   static constexpr const char* list[] = {"always", "if-missing", "never"};
+};
+template <>
+struct Names<Isolation> {
+  static constexpr const char* list[] = {"process", "hardware"};
 };
 template <>
 struct Names<MachineChoice> {

@@ -90,6 +90,15 @@ TEST(Validate, each_rule_has_its_message) {
   config = valid();
   config.root_disk = {RootDisk::Kind::tmpfs, 1024};
   EXPECT_THAT(refusal(config), HasSubstr("1024"));
+  config = valid();
+  config.root_disk = {RootDisk::Kind::managed, 1};
+  EXPECT_THAT(refusal(config), HasSubstr("root disk of 1 MiB"));
+  config = valid();
+  config.user = "a:b:c";
+  EXPECT_THAT(refusal(config), HasSubstr("a:b:c"));
+  config = valid();
+  config.image.reference = "UPPER";
+  EXPECT_THAT(refusal(config), HasSubstr("UPPER"));
 }
 
 TEST(ImageSource, tells_references_paths_and_disks_apart) {
@@ -199,7 +208,8 @@ StoredConfig full() {
   config.rlimits = {{"nofile", 1, UINT64_MAX}};
   config.root_disk = {RootDisk::Kind::tmpfs, 5};
   config.pull_policy = PullPolicy::never;
-  config.machine = MachineChoice::portable;
+  config.machine = MachineChoice::kvm;
+  config.isolation = Isolation::hardware;
   config.max_duration = std::chrono::milliseconds(1500);
   config.ephemeral = true;
   config.startup_command = {"a", "b"};

@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "base/cleanup.h"
 #include "base/sha256.h"
 #include "base/temp_dir.h"
 #include "image/layer_cache.h"
@@ -39,6 +38,20 @@ Result<> check_free_name(Store& store, const std::string& name) {
   return {};
 }
 
+// A folder whose row was lost, with its disks. Under the sandbox's lock: whoever is making or sweeping up one of this
+// name has it too.
+Result<> clear_folder(Store& store, const std::string& name) {
+  std::optional<FileLock> lock;
+  {
+    MSB_TRY(auto transaction, store.database.begin());
+    MSB_TRY(auto row, state::find_sandbox(store.database, name));
+    MSB_TRY(lock, state::try_lock_sandbox(store.home, name));
+    if (row || !lock) return fail(already_exists(name));
+    MSB_CHECK(transaction.commit());
+  }
+  return state::remove_sandbox(store.home, store.database, name);
+}
+
 Result<> clear_name(Store& store, const std::string& name, std::chrono::milliseconds grace) {
   MSB_TRY(auto row, state::find_sandbox(store.database, name));
   if (row && state::claims_to_be_alive(row->status))
@@ -46,8 +59,8 @@ Result<> clear_name(Store& store, const std::string& name, std::chrono::millisec
   MSB_TRY(auto still, state::find_sandbox(store.database, name));
   if (still) {
     MSB_CHECK_CTX(remove_sandbox(name), "replace the sandbox");
-  } else {
-    MSB_CHECK(remove_tree(store.home.sandbox_dir(name)));
+  } else if (path_exists(store.home.sandbox_dir(name))) {
+    MSB_CHECK_CTX(clear_folder(store, name), "replace the sandbox");
   }
   return {};
 }
@@ -111,18 +124,8 @@ Result<RunningProcess> boot(Store& store, const std::string& id, const StoredCon
 
 // Nothing stays of a sandbox that never ran, except the logs of one that has a name to find them by.
 void forget(Store& store, const StoredConfig& stored) {
-  const std::string& name = stored.config.name;
-  std::string logs = store.home.sandbox_logs_dir(name);
-  std::string saved;
-  if (!stored.config.ephemeral && path_exists(logs) && store.home.make_dir(store.home.tmp_dir())) {
-    if (auto place = TempDir::create(store.home.tmp_dir(), "removed-")) {
-      if (::rename(logs.c_str(), (place->path() + "/logs").c_str()) == 0) saved = place->release();
-    }
-  }
-  (void)state::remove_sandbox(store.home, store.database, name);
-  if (saved.empty()) return;
-  if (store.home.make_dir(store.home.sandbox_dir(name))) (void)::rename((saved + "/logs").c_str(), logs.c_str());
-  (void)remove_tree(saved);
+  (void)state::remove_sandbox(store.home, store.database, stored.config.name,
+                              stored.config.ephemeral ? state::Keep::nothing : state::Keep::logs);
 }
 
 }  // namespace
@@ -132,6 +135,9 @@ Result<LiveSandbox> create_sandbox(SandboxConfig config, const PullProgress& pro
   MSB_CHECK(validate(config));
   MSB_CHECK(check_host(config));
   MSB_TRY(Store store, Store::open());
+  MSB_CHECK(check_kvm(store.home, config));
+  // What killed processes have left is in nobody's way: that it cannot be tidied up is no reason not to go on.
+  (void)state::sweep_leftovers(store.home, store.database);
   if (!config.replace_grace) MSB_CHECK(check_free_name(store, config.name));
   // Held until a row names the image, so that nobody's prune takes it away between.
   MSB_TRY(FileLock cache, image::hold_cache(store.home));
@@ -157,6 +163,7 @@ Result<LiveSandbox> start_sandbox(const std::string& name, bool detached) {
   MSB_TRY(auto row, state::get_sandbox(store.database, name));
   MSB_TRY(StoredConfig stored, stored_config_from_json(row.config_json));
   stored.config.detached = detached;
+  MSB_CHECK(check_kvm(store.home, stored.config));
   MSB_TRY(FileLock lock, claim_stopped(store, name));
   auto process = boot(store, row.id, stored, lock);
   if (!process) {

@@ -1,5 +1,7 @@
 #include "sandbox/detach_keys.h"
 
+#include <microsandbox/exec.h>
+
 namespace msb {
 namespace {
 
@@ -29,6 +31,10 @@ Result<DetachKeys> DetachKeys::parse(std::string_view text) {
     if (text.empty()) return fail(ErrorKind::invalid_config, "the keys for detaching end with a comma");
   }
   return keys;
+}
+
+Result<> validate_detach_keys(std::string_view keys) {
+  return DetachKeys::parse(keys).map([](const auto&) {});
 }
 
 DetachKeys::Outcome DetachKeys::feed(std::string_view typed) {

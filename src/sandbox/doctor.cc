@@ -1,5 +1,4 @@
 // What this host can do: one check after another, each with what to do about it.
-#include <grp.h>
 #include <linux/landlock.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -7,9 +6,12 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 
 #include "base/temp_dir.h"
 #include "base/units.h"
+#include "kvm/kvm_process.h"
+#include "kvm/probe.h"
 #include "qemu/discovery.h"
 #include "qemu/portable_machine.h"
 #include "sandbox/launch.h"
@@ -31,44 +33,14 @@ DoctorCheck failed(std::string name, const Error& error) {
   return {std::move(name), Verdict::failure, error.to_string(), error.hints().empty() ? "" : error.hints().front()};
 }
 
-bool cpu_has_virtualisation() {
-  auto text = read_file("/proc/cpuinfo");
-  if (!text) return false;
-  auto flags = text->find("\nflags");
-  if (flags == std::string::npos) return false;
-  std::string line = text->substr(flags, text->find('\n', flags + 1) - flags) + " ";
-  return line.find(" vmx ") != std::string::npos || line.find(" svm ") != std::string::npos;
-}
-
-std::string group_of(const struct stat& status) {
-  group entry{};
-  group* found = nullptr;
-  char buffer[4096];
-  if (::getgrgid_r(status.st_gid, &entry, buffer, sizeof(buffer), &found) == 0 && found) return found->gr_name;
-  return cat(status.st_gid);
-}
-
 // KVM is never needed: without it sandboxes run on the portable machine, which is slower.
-DoctorCheck check_kvm() {
-  DoctorCheck check{"kvm", Verdict::ok, "", ""};
-  struct stat status;
-  bool flag = cpu_has_virtualisation();
-  if (::stat("/dev/kvm", &status) < 0) {
-    check.detail = cat("no /dev/kvm", flag ? "" : ", and the processor shows no hardware virtualisation",
-                       "; sandboxes use the portable machine");
-    if (flag) check.advice = "load the kvm module (`sudo modprobe kvm_intel` or `kvm_amd`)";
-    return check;
-  }
-  if (::access("/dev/kvm", R_OK | W_OK) < 0) {
-    std::string owners = group_of(status);
+DoctorCheck check_kvm(const kvm::Verdict& verdict) {
+  DoctorCheck check{"kvm", Verdict::ok, verdict.detail, verdict.advice};
+  check.detail += verdict.works() ? "; sandboxes use the kvm machine" : "; sandboxes use the portable machine";
+  using State = kvm::Verdict::State;
+  // These have a cure on this host. A host without virtualisation is all right as it is.
+  if (verdict.state == State::no_permission || verdict.state == State::too_old || verdict.state == State::broken)
     check.verdict = Verdict::warning;
-    check.detail = "/dev/kvm exists, but you may not use it; sandboxes use the portable machine";
-    check.advice = cat("join its group: `sudo usermod -aG ", owners, " $USER`, then log in again");
-    return check;
-  }
-  check.detail = flag ? "/dev/kvm is there; this version runs every sandbox on the portable machine"
-                      : "/dev/kvm opens, but the processor shows no hardware virtualisation: KVM would crawl. "
-                        "Sandboxes use the portable machine";
   return check;
 }
 
@@ -129,24 +101,33 @@ DoctorCheck check_seccomp() {
           "a kernel with CONFIG_SECCOMP_FILTER has them"};
 }
 
-// All walls round QEMU, tried with the real thing; then what is missing on this host for those that are down.
-void check_fence(const state::Home& home, std::vector<DoctorCheck>& checks) {
-  DoctorCheck check{"fence", Verdict::ok, "", ""};
+// All walls round the program that will run sandboxes, tried with the real thing. Nothing when there is no such
+// program, which has a line of its own.
+std::optional<Result<fence::WallReports>> try_walls(const state::Home& home, bool kvm) {
+  if (kvm)
+    if (auto files = state::runtime_files(home); files && !files->kvm.empty()) return kvm::probe_walls(files->kvm);
   auto program = qemu::find_qemu({.cache_file = home.qemu_probe(), .extra_dirs = {home.path() + "/qemu/bin"}});
-  // A missing QEMU has its own line.
-  if (program) {
-    auto walls = qemu::probe_walls(*program);
+  if (!program) return std::nullopt;
+  return qemu::probe_walls(*program);
+}
+
+// The walls; then what is missing on this host for those that are down.
+void check_fence(const state::Home& home, bool kvm, std::vector<DoctorCheck>& checks) {
+  DoctorCheck check{"fence", Verdict::ok, "", ""};
+  if (auto tried = try_walls(home, kvm)) {
+    auto& walls = *tried;
     if (!walls) return checks.push_back(failed("fence", walls.error()));
     size_t up = 0;
     for (const auto& report : *walls) {
       up += report.up ? 1 : 0;
-      if (!report.up) check.detail += cat("; no ", qemu::wall_name(report.wall), " (", report.reason, ")");
+      if (!report.up) check.detail += cat("; no ", fence::wall_name(report.wall), " (", report.reason, ")");
     }
     if (up < walls->size()) {
       check.verdict = Verdict::warning;
       check.advice = "sandboxes run with the others; `msb inspect` shows the walls of each";
     }
-    check.detail = cat(up, " of ", walls->size(), " walls between a guest's QEMU and this host are up", check.detail);
+    check.detail = cat(up, " of ", walls->size(), " walls between the program that runs a guest and this host are up",
+                       check.detail);
     checks.push_back(std::move(check));
   }
   for (auto& reason : {check_namespaces(), check_seccomp(), check_landlock()})
@@ -235,8 +216,11 @@ DoctorCheck check_probe() {
 
 Result<std::vector<DoctorCheck>> doctor(bool probe) {
   MSB_TRY(auto home, state::Home::resolve());
-  std::vector<DoctorCheck> checks{check_space(home), check_kvm(), check_qemu(home)};
-  check_fence(home, checks);
+  kvm::Verdict kvm = kvm::probe({.cache_file = home.kvm_probe()});
+  std::vector<DoctorCheck> checks{check_space(home), check_kvm(kvm), check_qemu(home)};
+  // Without QEMU there is no portable machine; with KVM nobody misses it.
+  if (kvm.works() && checks.back().verdict == Verdict::failure) checks.back().verdict = Verdict::warning;
+  check_fence(home, kvm.works(), checks);
   checks.push_back(check_mke2fs());
   checks.push_back(check_runtime(home));
   if (probe) checks.push_back(check_probe());

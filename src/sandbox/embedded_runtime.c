@@ -1,7 +1,17 @@
-// The guest's kernel and initramfs as read-only data. Compiled only into msb; see state/runtime_files.h.
+// The guest's kernel and initramfs, and the program msb-kvm where there is one, as read-only data. Compiled only into msb; see state/runtime_files.h.
 // The file names come from msb_embed_runtime() in embed.cmake.
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
+
+#ifdef MSB_EMBED_KVM
+__asm__(
+    ".section .rodata.msb_runtime,\"a\",@progbits\n"
+    ".balign 4096\n"
+    ".hidden msb_embedded_kvm\n.globl msb_embedded_kvm\nmsb_embedded_kvm:\n"
+    ".incbin " TEXT(MSB_EMBED_KVM) "\n"
+    ".hidden msb_embedded_kvm_end\n.globl msb_embedded_kvm_end\nmsb_embedded_kvm_end:\n"
+    ".previous\n");
+#endif
 
 __asm__(
     ".section .rodata.msb_runtime,\"a\",@progbits\n"

@@ -32,13 +32,16 @@ void arm(int timer, const Deadline& deadline) {
 
 }  // namespace
 
-ExecHandle::State::State(AgentConnection connection, wire::ExecRequest request)
-    : connection_(std::move(connection)), request_(std::move(request)), id_(connection_.first_id()) {}
+ExecHandle::State::State(std::string sandbox, AgentConnection connection, wire::ExecRequest request)
+    : sandbox_(std::move(sandbox)),
+      connection_(std::move(connection)),
+      request_(std::move(request)),
+      id_(connection_.first_id()) {}
 
-Result<std::unique_ptr<ExecHandle::State>> ExecHandle::State::start(AgentConnection connection,
+Result<std::unique_ptr<ExecHandle::State>> ExecHandle::State::start(std::string sandbox, AgentConnection connection,
                                                                     wire::ExecRequest request,
                                                                     const ExecOptions& options) {
-  auto state = std::make_unique<State>(std::move(connection), std::move(request));
+  auto state = std::make_unique<State>(std::move(sandbox), std::move(connection), std::move(request));
   state->stdin_open_ = options.stdin_mode == StdinMode::pipe;
   state->stdin_feeding_ = options.stdin_mode == StdinMode::bytes;
   if (state->stdin_feeding_) state->stdin_bytes_ = options.stdin_bytes;
@@ -147,8 +150,8 @@ bool ExecHandle::State::read_available() {
   if (!filled) return end(std::move(filled).error()), true;
   if (*filled == AgentConnection::Fill::nothing) return false;
   if (*filled == AgentConnection::Fill::end) {
-    end(Error(ErrorKind::runtime, cat("the sandbox stopped while ", request_.cmd, " was running"))
-            .hint("see `msb logs --source system` for the reason"));
+    end(Error(ErrorKind::runtime, cat("sandbox '", sandbox_, "' stopped while ", request_.cmd, " was running"))
+            .hint(cat("see `msb logs --source system ", sandbox_, "` for the reason")));
     return true;
   }
   while (!over()) {

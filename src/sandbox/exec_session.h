@@ -22,9 +22,10 @@ namespace msb {
 struct [[gnu::visibility("hidden")]] ExecHandle::State {
  public:
   // Sends the request and returns at once; whether the process started shows in the events.
-  static Result<std::unique_ptr<State>> start(AgentConnection connection, wire::ExecRequest request,
-                                              const ExecOptions& options);
-  State(AgentConnection connection, wire::ExecRequest request);
+  // `sandbox` is its name, for messages.
+  static Result<std::unique_ptr<State>> start(std::string sandbox, AgentConnection connection,
+                                              wire::ExecRequest request, const ExecOptions& options);
+  State(std::string sandbox, AgentConnection connection, wire::ExecRequest request);
 
   // The next event, waiting until `deadline`: nullopt when it passes, and after the exit.
   Result<std::optional<ExecEvent>> next_event(const Deadline& deadline);
@@ -74,6 +75,7 @@ struct [[gnu::visibility("hidden")]] ExecHandle::State {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  const std::string sandbox_;
   AgentConnection connection_;
   wire::ExecRequest request_;
   uint32_t id_;

@@ -16,7 +16,7 @@ FakeProcess FakeProcess::start(const std::string& command, const ExecOptions& op
   auto [relay, client] = FakeRelay::create();
   auto connection = AgentConnection::greet(std::move(client), std::nullopt);
   EXPECT_TRUE(connection);
-  auto state = ExecHandle::State::start(std::move(*connection), *make_exec_request(command, options), options);
+  auto state = ExecHandle::State::start("box", std::move(*connection), *make_exec_request(command, options), options);
   EXPECT_TRUE(state);
   auto request = relay.expect<wire::ExecRequest>();
   return {std::move(relay), ExecHandle(std::move(*state)), std::move(request)};
@@ -318,6 +318,7 @@ TEST(ExecSession, a_sandbox_that_stops_in_mid_stream_is_a_clear_error_after_the_
   auto event = process.handle.recv();
   ASSERT_FALSE(event);
   EXPECT_EQ(event.error().kind(), ErrorKind::runtime);
+  EXPECT_THAT(event.error().to_string(), ::testing::HasSubstr("sandbox 'box' stopped while "));
   EXPECT_THAT(event.error().message(), HasSubstr("job"));
   EXPECT_TRUE(process.handle.finished());
 }

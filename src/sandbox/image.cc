@@ -2,6 +2,7 @@
 #include <microsandbox/image.h>
 
 #include "image/image_store.h"
+#include "image/reference.h"
 
 namespace msb {
 namespace {
@@ -12,6 +13,10 @@ Result<std::unique_ptr<image::ImageStore>> open_store() {
 }
 
 }  // namespace
+
+Result<> Image::check_reference(const std::string& reference) {
+  return image::Reference::parse(reference).map([](const auto&) {});
+}
 
 Result<ImageDetail> Image::pull(const std::string& reference, const PullOptions& options) {
   MSB_TRY(auto store, open_store());

@@ -12,10 +12,10 @@ namespace {
 // /tmp is a tmpfs of a quarter of the memory, but not more than this.
 constexpr uint64_t kMaxTmpMib = 512;
 
-std::string_view machine_name(MachineChoice choice) {
-  switch (choice) {
+std::string_view machine_name(const SandboxConfig& config) {
+  switch (config.machine) {
     case MachineChoice::automatic:
-      return "auto";
+      return needs_kvm(config) ? "kvm" : "auto";
     case MachineChoice::kvm:
       return "kvm";
     case MachineChoice::portable:
@@ -44,6 +44,10 @@ wire::RootSpec plan_root(const SandboxConfig& config) {
 
 }  // namespace
 
+bool needs_kvm(const SandboxConfig& config) {
+  return config.machine == MachineChoice::kvm || config.isolation == Isolation::hardware;
+}
+
 std::string directory_image(const state::Home& home, const std::string& name) {
   return home.sandbox_dir(name) + "/root.erofs";
 }
@@ -68,7 +72,8 @@ state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& sto
   }
   spec.disks.push_back(std::move(lower));
   if (config.root_disk.kind == RootDisk::Kind::managed)
-    spec.disks.push_back({.format = state::DiskSpec::Format::raw, .files = {home.upper(config.name)}});
+    spec.disks.push_back(
+        {.format = state::DiskSpec::Format::raw, .files = {home.upper(config.name)}, .scratch = config.ephemeral});
   return spec;
 }
 
@@ -105,7 +110,7 @@ Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::stri
   launch.id = id;
   launch.home = home.path();
   launch.machine = plan_machine(home, stored);
-  launch.machine_choice = machine_name(config.machine);
+  launch.machine_choice = machine_name(config);
   MSB_TRY(auto bootstrap, plan_bootstrap(stored));
   launch.bootstrap = wire::encode(bootstrap);
   MSB_TRY(launch.startup, plan_startup(stored));

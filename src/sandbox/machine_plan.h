@@ -13,6 +13,9 @@ namespace msb {
 std::string directory_image(const state::Home& home, const std::string& name);
 
 // The kernel and initramfs stay empty: the sandbox process, which is msb, has them.
+// Whether no machine but kvm will do.
+bool needs_kvm(const SandboxConfig& config);
+
 state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& stored);
 Result<wire::Bootstrap> plan_bootstrap(const StoredConfig& stored);
 Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::string& id, const StoredConfig& stored);

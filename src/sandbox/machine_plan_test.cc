@@ -33,7 +33,14 @@ TEST(MachinePlan, an_image_is_one_read_only_disk_under_a_writable_one) {
                                                home().layer(stored().layers[0]), home().layer(stored().layers[1])));
   EXPECT_THAT(spec.disks[1].files, ElementsAre(home().upper("demo")));
   EXPECT_FALSE(spec.disks[1].read_only);
+  EXPECT_FALSE(spec.disks[1].scratch);
   EXPECT_EQ(spec.kernel, "");
+}
+
+TEST(MachinePlan, the_writable_disk_of_an_ephemeral_sandbox_is_scratch) {
+  auto plan = stored();
+  plan.config.ephemeral = true;
+  EXPECT_TRUE(plan_machine(home(), plan).disks[1].scratch);
 }
 
 TEST(MachinePlan, a_root_disk_in_memory_is_no_disk) {

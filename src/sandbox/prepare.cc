@@ -6,12 +6,12 @@
 
 #include <climits>
 #include <cstdlib>
-#include <thread>
 
 #include "base/temp_dir.h"
 #include "base/units.h"
 #include "disk/ext4_template.h"
 #include "disk/qcow2.h"
+#include "kvm/probe.h"
 #include "sandbox/directory_image.h"
 #include "sandbox/machine_plan.h"
 
@@ -61,11 +61,14 @@ Result<> check_host(const SandboxConfig& config) {
     return fail(Error(ErrorKind::invalid_config,
                       cat(config.memory_mib, " MiB of memory are more than this host's ", memory / kMiB, " MiB"))
                     .hint("give the sandbox less memory"));
-  unsigned cpus = std::thread::hardware_concurrency();
-  if (cpus > 0 && config.cpus > cpus)
-    return fail(Error(ErrorKind::invalid_config, cat(config.cpus, " CPUs are more than this host's ", cpus))
-                    .hint("give the sandbox fewer CPUs"));
   return {};
+}
+
+Result<> check_kvm(const state::Home& home, const SandboxConfig& config) {
+  if (!needs_kvm(config)) return {};
+  kvm::Verdict verdict = kvm::probe({.cache_file = home.kvm_probe()});
+  if (verdict.works()) return {};
+  return fail(verdict.to_error());
 }
 
 Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& progress) {

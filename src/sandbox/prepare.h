@@ -9,8 +9,12 @@
 
 namespace msb {
 
-// Memory and processors that this host does not have are ErrorKind::invalid_config.
+// Memory that this host does not have is ErrorKind::invalid_config. Processors are shared: there may be more of them
+// than the host has.
 Result<> check_host(const SandboxConfig& config);
+
+// A sandbox that must have KVM on a host that cannot run it: ErrorKind::unsupported, with what to do.
+Result<> check_kvm(const state::Home& home, const SandboxConfig& config);
 
 // Pulls an OCI image by policy, or checks that the directory or disk image is there; what start() will need
 // goes into the result. Paths become absolute.

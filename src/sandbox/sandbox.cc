@@ -27,7 +27,7 @@ Result<std::unique_ptr<ExecHandle::State>> start_session(const std::string& name
                                                          const ExecOptions& options) {
   MSB_TRY(auto request, make_exec_request(command, options));
   MSB_TRY(auto connection, open_agent(name));
-  return ExecHandle::State::start(std::move(connection), std::move(request), options);
+  return ExecHandle::State::start(name, std::move(connection), std::move(request), options);
 }
 
 }  // namespace
@@ -170,6 +170,7 @@ Result<AttachOutcome> Sandbox::attach(const std::string& command, const AttachOp
   if (!::isatty(terminal.input))
     return fail(Error(ErrorKind::terminal, "standard input is not a terminal")
                     .hint("run it in a terminal, or run the command without one (no --tty)"));
+  MSB_CHECK(validate_detach_keys(options.detach_keys));
   MSB_TRY(auto session, start_session(name(), command, interactive(options.exec, terminal)));
   return run_attached(*session, options.detach_keys, terminal);
 }

@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <array>
 
+#include <microsandbox/image.h>
+
 #include "base/sha256.h"
+#include "disk/ext4_template.h"
 
 namespace msb {
 namespace {
 
 constexpr size_t kMaxName = 128;
 constexpr size_t kMaxHostname = 64;
-constexpr uint32_t kMaxCpus = 32;
+constexpr uint32_t kMaxCpus = 32;       // of the guest kernel (CONFIG_NR_CPUS); the host may have fewer
 constexpr uint32_t kMinMemoryMib = 32;  // below this the kernel itself does not fit
 constexpr std::array<std::string_view, 16> kLimits{"cpu",      "fsize",  "data",    "stack", "core",  "rss",
                                                    "nproc",    "nofile", "memlock", "as",    "locks", "sigpending",
@@ -59,6 +62,14 @@ Result<> check_label(std::string_view key, std::string_view value) {
   return {};
 }
 
+// USER|UID[:GROUP|GID]; whether there is such a user is for the guest to say.
+Result<> check_user(std::string_view user) {
+  MSB_CHECK(check_text(user, "the user"));
+  if (std::count(user.begin(), user.end(), ':') > 1)
+    return invalid(cat("'", user, "' is no user; write USER or UID, or with a group USER:GROUP"));
+  return {};
+}
+
 Result<> check_duration(const std::optional<std::chrono::milliseconds>& value, std::string_view what) {
   if (value && value->count() <= 0) return invalid(cat(what, " must be longer than zero; leave it out for no limit"));
   return {};
@@ -67,6 +78,7 @@ Result<> check_duration(const std::optional<std::chrono::milliseconds>& value, s
 Result<> check_image(const ImageSource& image) {
   if (image.reference.empty()) return invalid("no image is given");
   MSB_CHECK(check_text(image.reference, "the image"));
+  if (image.kind == ImageSource::Kind::oci) MSB_CHECK(Image::check_reference(image.reference));
   if (image.kind != ImageSource::Kind::disk && (image.format || !image.fstype.empty()))
     return invalid("a disk format or file system type is for disk images only");
   return check_text(image.fstype, "the file system type");
@@ -74,7 +86,10 @@ Result<> check_image(const ImageSource& image) {
 
 Result<> check_root_disk(const SandboxConfig& config) {
   const RootDisk& disk = config.root_disk;
-  if (disk.kind == RootDisk::Kind::managed && disk.size_mib == 0) return invalid("the root disk has no size");
+  if (disk.kind == RootDisk::Kind::managed &&
+      (disk.size_mib < disk::kMinUpperMib || disk.size_mib > disk::kMaxUpperMib))
+    return invalid(cat("a root disk of ", disk.size_mib, " MiB cannot be made: choose from ", disk::kMinUpperMib,
+                       " MiB to ", disk::kMaxUpperMib, " MiB"));
   if (disk.kind == RootDisk::Kind::tmpfs && disk.size_mib > config.memory_mib)
     return invalid(cat("a root disk of ", disk.size_mib, " MiB in memory does not fit the ", config.memory_mib,
                        " MiB that the sandbox has"));
@@ -137,11 +152,15 @@ Result<> validate(const SandboxConfig& config) {
   if (config.memory_mib < kMinMemoryMib)
     return fail(Error(ErrorKind::invalid_config, cat(config.memory_mib, " MiB of memory are too few to boot"))
                     .hint(cat("give at least ", kMinMemoryMib, "M; 512M is the default")));
+  if (config.isolation == Isolation::hardware && config.machine == MachineChoice::portable)
+    return fail(
+        Error(ErrorKind::invalid_config, "hardware isolation was asked for, and the portable machine does not have it")
+            .hint("the portable machine isolates by a fenced process; leave one of --isolation and --machine out"));
   for (const auto& [key, value] : config.env) MSB_CHECK(check_env(key, value));
   if (!config.workdir.empty() && config.workdir.front() != '/')
     return invalid(cat("the working directory '", config.workdir, "' must begin with '/'"));
   MSB_CHECK(check_text(config.workdir, "the working directory"));
-  MSB_CHECK(check_text(config.user, "the user"));
+  MSB_CHECK(check_user(config.user));
   MSB_CHECK(check_words(config.entrypoint, "the entrypoint"));
   MSB_CHECK(check_words(config.cmd, "the command"));
   MSB_CHECK(check_words(config.startup_command, "the startup command"));
