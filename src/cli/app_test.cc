@@ -43,6 +43,20 @@ TEST(RunApp, missing_name_is_a_usage_error) {
   EXPECT_EQ(run_msb({"exec"}), kExitUsage);
 }
 
+TEST(RunApp, a_name_that_none_can_have_is_a_usage_error_before_anything_is_touched) {
+  for (const char* command :
+       {"start", "stop", "restart", "kill", "rm", "exec", "shell", "inspect", "ping", "logs", "ps"})
+    EXPECT_EQ(run_msb({command, "a b"}), kExitUsage) << command;
+  EXPECT_EQ(run_msb({"start", "good", "bad/name"}), kExitUsage);
+}
+
+TEST(RunApp, what_is_wrong_with_a_session_is_a_usage_error_before_a_sandbox_starts) {
+  for (const char* command : {"exec", "shell", "run"}) {
+    EXPECT_EQ(run_msb({command, "--detach-keys", "hyper-x", "box"}), kExitUsage) << command;
+    EXPECT_EQ(run_msb({command, "--timeout", "soon", "box"}), kExitUsage) << command;
+  }
+}
+
 TEST(RunApp, version_succeeds) {
   testing::internal::CaptureStdout();
   EXPECT_EQ(run_msb({"--version"}), 0);

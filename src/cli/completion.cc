@@ -89,8 +89,7 @@ void add_completion(CLI::App& root, Invocation& invocation) {
     if (*shell == "bash") text = bash_script(all);
     if (*shell == "zsh") text = "#compdef msb\nautoload -U +X bashcompinit && bashcompinit\n" + bash_script(all);
     if (*shell == "fish") text = fish_script(all);
-    if (text.empty())
-      return fail(ErrorKind::invalid_config, cat("no completion for '", *shell, "'; use bash, zsh or fish"));
+    if (text.empty()) return fail(wrong_usage(cat("no completion for '", *shell, "'; use bash, zsh or fish")));
     std::fputs(text.c_str(), stdout);
     return 0;
   });

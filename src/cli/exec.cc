@@ -50,8 +50,15 @@ struct ExecCommand {
     command.add_flag("-q,--quiet", quiet, "No ticks");
   }
 
+  // All that can be told to be wrong before a sandbox is started for the command.
+  Result<ExecOptions> checked_options() const {
+    MSB_CHECK(check_names({name}));
+    MSB_CHECK(session.check());
+    return process.options();
+  }
+
   Result<int> run(const std::vector<std::string>& words) {
-    MSB_TRY(auto options, process.options());
+    MSB_TRY(auto options, checked_options());
     MSB_TRY(auto borrowed, Borrowed::get(name));
     auto outcome = [&]() -> Result<SessionFlags::Outcome> {
       auto argv = words;
@@ -93,7 +100,7 @@ void add_shell(CLI::App& root, Invocation& invocation) {
   command->footer("Usage: msb shell NAME [flags] [-- SCRIPT...]");
   on_run(*command, invocation, [state, command, &invocation]() -> Result<int> {
     MSB_TRY(auto words, command_words(*command, invocation));
-    MSB_TRY(auto options, state->process.options());
+    MSB_TRY(auto options, state->checked_options());
     MSB_TRY(auto borrowed, Borrowed::get(state->name));
     std::vector<std::string> argv{borrowed.sandbox.shell_path()};
     if (!words.empty()) {

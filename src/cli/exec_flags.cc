@@ -1,9 +1,10 @@
 #include "cli/exec_flags.h"
 
+#include <cstdlib>
+
 #include "base/units.h"
 #include "cli/output.h"
 #include "cli/pump.h"
-#include "cli/sandbox_flags.h"
 
 namespace msb::cli {
 
@@ -14,6 +15,19 @@ void SessionFlags::add_to(CLI::App& command) {
   command.add_option("--detach-keys", detach_keys_, "Keys that leave the session (ctrl-])");
 }
 
+Result<std::optional<std::chrono::milliseconds>> SessionFlags::timeout() const {
+  std::optional<std::chrono::milliseconds> limit;
+  if (!timeout_.empty()) {
+    MSB_TRY(limit, usage(parse_duration(timeout_)));
+  }
+  return limit;
+}
+
+Result<> SessionFlags::check() const {
+  MSB_CHECK(usage(validate_detach_keys(detach_keys_)));
+  return timeout().map([](const auto&) {});
+}
+
 Result<bool> SessionFlags::interactive() const {
   if (tty_ && !stdin_is_terminal())
     return fail(Error(ErrorKind::terminal, "--tty needs a terminal on standard input").hint("leave --tty out"));
@@ -22,46 +36,52 @@ Result<bool> SessionFlags::interactive() const {
 
 Result<SessionFlags::Outcome> SessionFlags::run(Sandbox& sandbox, const std::vector<std::string>& argv,
                                                 ExecOptions options) const {
-  std::optional<std::chrono::milliseconds> timeout;
-  if (!timeout_.empty()) {
-    MSB_TRY(timeout, parse_duration(timeout_));
-  }
+  MSB_TRY(auto limit, timeout());
   options.args.assign(argv.begin() + 1, argv.end());
   MSB_TRY(bool on_terminal, interactive());
   if (on_terminal) {
     options.tty = true;
-    options.timeout = timeout;
-    MSB_TRY(auto outcome, sandbox.attach(argv[0], {.exec = options, .detach_keys = detach_keys_}));
+    options.timeout = limit;
+    MSB_TRY(auto outcome, usage(sandbox.attach(argv[0], {.exec = options, .detach_keys = detach_keys_})));
     return Outcome{outcome.exit_code, outcome.detached};
   }
   options.stdin_mode = StdinMode::pipe;
-  MSB_TRY(auto handle, sandbox.exec_stream(argv[0], options));
-  MSB_TRY(int code, pump(handle, timeout));
+  MSB_TRY(auto handle, usage(sandbox.exec_stream(argv[0], options)));
+  MSB_TRY(int code, pump(handle, limit));
   return Outcome{code, false};
 }
 
 void ProcessFlags::add_to(CLI::App& command) {
-  command.add_option("-e,--env", env_, "KEY=VALUE, or KEY to copy the host's value")
-      ->type_size(1)
-      ->allow_extra_args(false)
-      ->type_name("");
+  add_repeatable(command, "-e,--env", env_, "KEY=VALUE, or KEY to copy the host's value");
   command.add_option("-w,--workdir", workdir_, "Working directory in the guest");
   command.add_option("-u,--user", user_, "USER|UID[:GROUP|GID]");
-  command.add_option("--rlimit", rlimits_, "RESOURCE=SOFT[:HARD]")
-      ->type_size(1)
-      ->allow_extra_args(false)
-      ->type_name("");
+  add_repeatable(command, "--rlimit", rlimits_, "RESOURCE=SOFT[:HARD], e.g. nofile=1024");
+}
+
+Result<std::pair<std::string, std::string>> parse_env(const std::string& text) {
+  auto equals = text.find('=');
+  if (equals == 0 || text.empty())
+    return fail(ErrorKind::invalid_config, cat("--env '", text, "' has no name; write KEY=VALUE"));
+  if (equals != std::string::npos) return std::pair(text.substr(0, equals), text.substr(equals + 1));
+  const char* value = std::getenv(text.c_str());  // NOLINT(concurrency-mt-unsafe): before any thread starts
+  if (!value)
+    return fail(Error(ErrorKind::invalid_config, cat("--env ", text, ": that variable is not set here"))
+                    .hint(cat("give it a value: --env ", text, "=VALUE")));
+  return std::pair(text, std::string(value));
 }
 
 Result<ExecOptions> ProcessFlags::options() const {
   ExecOptions options;
   for (const auto& text : env_) {
-    MSB_TRY(auto variable, parse_env(text));
+    MSB_TRY(auto variable, usage(parse_env(text)));
     options.env.push_back(std::move(variable));
   }
   if (!workdir_.empty()) options.cwd = workdir_;
   if (!user_.empty()) options.user = user_;
-  MSB_TRY(options.rlimits, parse_rlimits(rlimits_));
+  for (const auto& text : rlimits_) {
+    MSB_TRY(auto limit, usage(ResourceLimit::parse(text)));
+    options.rlimits.push_back(std::move(limit));
+  }
   return options;
 }
 

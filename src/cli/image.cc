@@ -30,11 +30,9 @@ void define_pull(CLI::App& command, Invocation& invocation) {
   command.add_flag("-f,--force", state->force, "Download again what is there already");
   command.add_flag("-q,--quiet", state->quiet, "No progress");
   command.add_flag("--insecure", state->insecure, "Allow plain HTTP and unverified TLS");
-  command.add_option("--ca-certs", state->ca_certs, "PEM file with CAs to trust")
-      ->type_size(1)
-      ->allow_extra_args(false)
-      ->type_name("");
+  add_repeatable(command, "--ca-certs", state->ca_certs, "PEM file with CAs to trust");
   on_run(command, invocation, [state]() -> Result<int> {
+    MSB_CHECK(usage(Image::check_reference(state->reference)));
     auto quiet = state->quiet ? Quiet::yes : Quiet::no;
     auto started = std::chrono::steady_clock::now();
     auto detail = [&] {
@@ -190,7 +188,7 @@ void define_save(CLI::App& command, Invocation& invocation) {
   command.add_flag("-q,--quiet", state->quiet, "No ticks");
   on_run(command, invocation, [state]() -> Result<int> {
     if (state->format != "docker" && state->format != "oci")
-      return fail(ErrorKind::invalid_config, cat("unknown format '", state->format, "'; use docker or oci"));
+      return fail(wrong_usage(cat("unknown format '", state->format, "'; use docker or oci")));
     if (state->output == "-" && stdout_is_terminal())
       return fail(Error(ErrorKind::invalid_config, "refusing to write an archive to a terminal")
                       .hint("use -o FILE, or redirect the output"));

@@ -69,6 +69,7 @@ void add_inspect(CLI::App& root, Invocation& invocation) {
   command->add_option("--format", *format, "table or json");
   on_run(*command, invocation, [name, format]() -> Result<int> {
     MSB_TRY(auto form, parse_format(*format));
+    MSB_CHECK(check_names({*name}));
     MSB_TRY(auto info, Sandbox::get(*name));
     if (form == Format::json) {
       print_line(to_json(info).dump(2));
@@ -86,6 +87,7 @@ void add_ping(CLI::App& root, Invocation& invocation) {
   command->add_option("NAMES", *names, "Sandboxes")->required();
   command->add_flag("-q,--quiet", *quiet, "Only the exit code");
   on_run(*command, invocation, [names, quiet]() -> Result<int> {
+    MSB_CHECK(check_names(*names));
     int exit_code = 0;
     for (const auto& name : *names) {
       auto latency = Sandbox::connect(name).and_then([](Sandbox sandbox) { return sandbox.ping(); });

@@ -12,10 +12,6 @@ namespace {
 // Marks an error as wrong usage, which has an exit code of its own.
 struct WrongUsage : ErrorDetail {};
 
-Error wrong_usage(std::string message) {
-  return Error(ErrorKind::invalid_config, std::move(message)).detail(std::make_shared<WrongUsage>());
-}
-
 int exit_code(const Error& error) {
   if (error.detail_as<WrongUsage>() != nullptr) return kExitUsage;
   if (const auto* failure = error.detail_as<ExecFailedDetail>()) {
@@ -26,6 +22,24 @@ int exit_code(const Error& error) {
 }
 
 }  // namespace
+
+Error wrong_usage(Error error) {
+  return std::move(error).detail(std::make_shared<WrongUsage>());
+}
+
+Error wrong_usage(std::string message) {
+  return wrong_usage(Error(ErrorKind::invalid_config, std::move(message)));
+}
+
+Result<> check_names(const std::vector<std::string>& names) {
+  for (const auto& name : names) MSB_CHECK(usage(validate_sandbox_name(name)));
+  return {};
+}
+
+CLI::Option* add_repeatable(CLI::App& command, const std::string& names, std::vector<std::string>& target,
+                            const std::string& description) {
+  return command.add_option(names, target, description)->type_size(1)->allow_extra_args(false)->type_name("");
+}
 
 int report(const Error& error) {
   bool colors = stderr_has_colors();

@@ -29,6 +29,23 @@ void on_run(CLI::App& command, Invocation& invocation, Body body);
 // Prints the error with its hints and returns the exit code that belongs to it.
 int report(const Error& error);
 
+// What is wrong with a value of the command line is wrong usage, which has an exit code of its own: kExitUsage.
+Error wrong_usage(Error error);
+Error wrong_usage(std::string message);
+template <class T>
+Result<T> usage(Result<T> judged) {
+  // Other kinds are no verdict on the value (a host without memory, a file that cannot be read).
+  if (judged || judged.error().kind() != ErrorKind::invalid_config) return judged;
+  return fail(wrong_usage(std::move(judged).error()));
+}
+
+// Sandboxes named on the command line: a name that none could have is wrong usage, before any of them is touched.
+Result<> check_names(const std::vector<std::string>& names);
+
+// An option that may be given again takes one word each time, so that it does not swallow what follows it.
+CLI::Option* add_repeatable(CLI::App& command, const std::string& names, std::vector<std::string>& target,
+                            const std::string& description);
+
 // The command words of `run` and `exec`: after "--", or the first words CLI11 did not know.
 Result<std::vector<std::string>> command_words(const CLI::App& command, const Invocation& invocation);
 

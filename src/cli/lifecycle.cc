@@ -21,10 +21,7 @@ struct BulkCommand {
 
   void add_to(CLI::App& command) {
     command.add_option("NAMES", names, "Sandboxes");
-    command.add_option("--label", labels, "Also all sandboxes with this label")
-        ->type_size(1)
-        ->allow_extra_args(false)
-        ->type_name("");
+    add_repeatable(command, "--label", labels, "Also all sandboxes with this label");
     command.add_flag("-q,--quiet", quiet, "No ticks");
   }
 
@@ -33,22 +30,17 @@ struct BulkCommand {
     if (!labels.empty()) {
       MSB_TRY(auto all, Sandbox::list());
       for (const auto& info : all) {
-        bool matches = true;
-        for (const auto& label : labels) {
-          auto [key, value] = parse_label(label);
-          auto found = info.labels.find(key);
-          matches = matches && found != info.labels.end() && (value.empty() || found->second == value);
-        }
-        if (matches) chosen.push_back(info.name);
+        if (has_labels(info, labels)) chosen.push_back(info.name);
       }
       return chosen;
     }
-    if (chosen.empty())
-      return fail(Error(ErrorKind::invalid_config, "no sandbox named").hint("`msb ls` shows those there are"));
+    if (chosen.empty()) return fail(wrong_usage("no sandbox named").hint("`msb ls` shows those there are"));
     return chosen;
   }
 
   Result<int> for_each(std::string_view verb, const std::function<Result<>(const std::string&)>& action) const {
+    MSB_CHECK(usage(parse_duration(timeout)));
+    MSB_CHECK(check_names(names));
     MSB_TRY(auto chosen, targets());
     int exit_code = 0;
     for (const auto& name : chosen) {

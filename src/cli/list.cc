@@ -1,5 +1,4 @@
 // msb ls: every sandbox there is. msb ps: those that run, with what they were given.
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include <microsandbox/sandbox.h>
@@ -22,19 +21,8 @@ std::string capitalised(SandboxStatus status) {
 
 struct Filter {
   std::vector<std::string> labels;
-  void add_to(CLI::App& command) {
-    command.add_option("--label", labels, "Only those with this label")
-        ->type_size(1)
-        ->allow_extra_args(false)
-        ->type_name("");
-  }
-  bool matches(const SandboxInfo& info) const {
-    return std::all_of(labels.begin(), labels.end(), [&](const std::string& label) {
-      auto [key, value] = parse_label(label);
-      auto found = info.labels.find(key);
-      return found != info.labels.end() && (label.find('=') == std::string::npos || found->second == value);
-    });
-  }
+  void add_to(CLI::App& command) { add_repeatable(command, "--label", labels, "Only those with this label"); }
+  bool matches(const SandboxInfo& info) const { return has_labels(info, labels); }
 };
 
 bool is_live(SandboxStatus status) {
@@ -110,6 +98,7 @@ struct StatusCommand {
 
   Result<std::vector<SandboxInfo>> chosen() const {
     if (!name.empty()) {
+      MSB_CHECK(check_names({name}));
       MSB_TRY(auto info, Sandbox::get(name));
       return std::vector<SandboxInfo>{std::move(info)};
     }

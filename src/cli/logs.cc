@@ -59,8 +59,7 @@ struct LogsCommand {
     for (const auto& source : sources) {
       bool all = source == "all";
       if (!all && source != "stdout" && source != "stderr" && source != "output" && source != "system")
-        return fail(ErrorKind::invalid_config,
-                    cat("unknown log source '", source, "'; use stdout, stderr, output, system or all"));
+        return fail(wrong_usage(cat("unknown log source '", source, "'; use stdout, stderr, output, system or all")));
       query.stdout_stream |= all || source == "stdout" || source == "output";
       query.stderr_stream |= all || source == "stderr" || source == "output";
       query.system |= all || source == "system";
@@ -89,18 +88,19 @@ struct LogsCommand {
     LogQuery query;
     query.tail = tail;
     query.follow = follow;
+    MSB_CHECK(check_names({name}));
     MSB_CHECK(choose_sources(query));
     if (!since.empty()) {
-      MSB_TRY(query.since_ms, parse_point_in_time(since));
+      MSB_TRY(query.since_ms, usage(parse_point_in_time(since)));
     }
     if (!until.empty()) {
-      MSB_TRY(query.until_ms, parse_point_in_time(until));
+      MSB_TRY(query.until_ms, usage(parse_point_in_time(until)));
     }
     std::optional<std::regex> pattern;
     try {
       if (!grep.empty()) pattern.emplace(grep, std::regex::extended);
     } catch (const std::regex_error& error) {
-      return fail(ErrorKind::invalid_config, cat("--grep '", grep, "': ", error.what()));
+      return fail(wrong_usage(cat("--grep '", grep, "': ", error.what())));
     }
     MSB_CHECK(Sandbox::logs(name, query, [&](const LogEntry& entry) {
       if (!pattern || std::regex_search(entry.data, *pattern)) print(entry);
@@ -121,11 +121,7 @@ void add_logs(CLI::App& root, Invocation& invocation) {
   command->add_option("--until", state->until, "Up to this time");
   command->add_flag("-f,--follow", state->follow, "Go on until the sandbox stops");
   command->add_flag("--timestamps", state->timestamps, "Begin each entry with its time");
-  command->add_option("--source", state->sources, "stdout, stderr, output, system, all")
-      ->delimiter(',')
-      ->type_size(1)
-      ->allow_extra_args(false)
-      ->type_name("");
+  add_repeatable(*command, "--source", state->sources, "stdout, stderr, output, system, all")->delimiter(',');
   command->add_option("--grep", state->grep, "Only entries that match this expression");
   command->add_flag("--json", state->json, "One JSON object a line");
   on_run(*command, invocation, [state] { return state->run(); });

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "base/units.h"
+#include "cli/invocation.h"
 
 namespace msb::cli {
 
@@ -104,7 +105,7 @@ std::string rfc3339(int64_t unix_ms) {
 Result<Format> parse_format(std::string_view text) {
   if (text.empty() || text == "table") return Format::table;
   if (text == "json") return Format::json;
-  return fail(ErrorKind::invalid_config, cat("unknown format '", text, "'; use table or json"));
+  return fail(wrong_usage(cat("unknown format '", text, "'; use table or json")));
 }
 
 }  // namespace msb::cli

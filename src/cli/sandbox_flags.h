@@ -5,7 +5,9 @@
 #include <vector>
 
 #include <microsandbox/config.h>
+#include <microsandbox/sandbox.h>
 
+#include "cli/exec_flags.h"
 #include "cli/invocation.h"
 #include "cli/output.h"
 
@@ -14,7 +16,7 @@ namespace msb::cli {
 class SandboxFlags {
  public:
   void add_to(CLI::App& command);
-  // What the flags say, checked. `--env KEY` without a value copies it from the host.
+  // What the flags say, checked: what is wrong with them is wrong usage. `--env KEY` copies the host's value.
   Result<SandboxConfig> config() const;
 
   const std::string& image() const { return image_; }
@@ -25,6 +27,7 @@ class SandboxFlags {
   bool has_creation_flags() const;
 
  private:
+  Result<SandboxConfig> checked_config() const;
   Result<> apply_image(SandboxConfig& config) const;
   Result<> apply_limits(SandboxConfig& config) const;
   Result<> apply_replace(SandboxConfig& config) const;
@@ -34,18 +37,15 @@ class SandboxFlags {
   std::string name_;
   uint32_t cpus_ = 1;
   std::string memory_ = "512M";
-  std::vector<std::string> env_;
+  ProcessFlags process_;
   std::vector<std::string> labels_;
-  std::string workdir_;
-  std::string user_;
   std::string hostname_;
   std::string shell_ = "/bin/sh";
   std::string entrypoint_;
-  std::vector<std::string> rlimits_;
   std::string root_disk_;
   std::string pull_ = "if-missing";
   std::string machine_ = "auto";
-  std::string isolation_;
+  std::string isolation_ = "process";
   std::string max_duration_;
   std::string idle_timeout_;
   bool replace_ = false;
@@ -55,10 +55,9 @@ class SandboxFlags {
   bool quiet_ = false;
 };
 
-// "KEY=VALUE", or "KEY" to copy the host's value; the Error names the flag.
-Result<std::pair<std::string, std::string>> parse_env(const std::string& text);
-Result<std::vector<ResourceLimit>> parse_rlimits(const std::vector<std::string>& texts);
 // Labels "KEY=VALUE", or "KEY" for an empty value.
 std::pair<std::string, std::string> parse_label(const std::string& text);
+// Whether it carries all of them; of a "KEY" any value will do.
+bool has_labels(const SandboxInfo& info, const std::vector<std::string>& labels);
 
 }  // namespace msb::cli

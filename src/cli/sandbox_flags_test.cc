@@ -58,12 +58,25 @@ TEST(SandboxFlags, no_image_is_an_error_that_shows_an_example) {
   EXPECT_FALSE(config.error().hints().empty());
 }
 
-TEST(SandboxFlags, hardware_isolation_excludes_the_portable_machine) {
-  EXPECT_FALSE(parse({"--isolation", "hardware", "--machine", "portable", "alpine"}));
+TEST(SandboxFlags, hardware_isolation_is_kept_with_any_machine) {
+  auto config = parse({"--isolation", "hardware", "alpine"});
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->isolation, Isolation::hardware);
+  EXPECT_EQ(config->machine, MachineChoice::automatic);
+  EXPECT_FALSE(parse({"--isolation", "hope", "alpine"}));
 }
 
 TEST(SandboxFlags, unset_host_variable_is_an_error) {
   EXPECT_FALSE(parse({"-e", "MSB_SURELY_NOT_SET", "alpine"}));
+}
+
+TEST(HasLabels, a_key_alone_takes_any_value_and_an_empty_value_only_that) {
+  SandboxInfo info;
+  info.labels = {{"team", "a"}, {"bare", ""}};
+  EXPECT_TRUE(has_labels(info, {}));
+  EXPECT_TRUE(has_labels(info, {"team", "team=a", "bare="}));
+  EXPECT_FALSE(has_labels(info, {"team="}));
+  EXPECT_FALSE(has_labels(info, {"team=a", "other"}));
 }
 
 TEST(SandboxFlags, bad_memory_is_an_error) {
