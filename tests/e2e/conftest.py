@@ -2,6 +2,7 @@
 
     MSB_TEST_BINARY     the msb to test; build/msb when not set
     MSB_TEST_MACHINE    portable (when not set) or kvm: goes to every run and create as --machine
+    MSB_TEST_IMAGES     a registry storage; that of tests/images/build when not set
 """
 
 import pathlib

@@ -14,6 +14,7 @@
 """
 
 import base64
+import gzip
 import http.server
 import json
 import tarfile
@@ -64,8 +65,20 @@ def _evil():
         "whiteout-root": Layer().add(".wh..").add(".wh...").add(".wh.").bytes(),
         "rubbish": b"this is no tar archive at all, but long enough to hold a header" * 100,
         "cut": _plain().bytes()[:3000],
+        "link-loop": Layer().symlink("a", "b").symlink("b", "a").add("a/f", data=b"x").bytes(),
         "bomb": bytes(1 << 26),  # 64 MiB of zeros, an end-of-archive marker that goes on and on
     }
+
+
+def _million():
+    """A layer of a million files and more: half a gigabyte of tar in a blob of a megabyte or two (gzip's members add up)."""
+    layer = Layer()
+    for n in range(1000):
+        layer.add(f"file{n}")
+    blob = Blob(b"")
+    blob.data = gzip.compress(layer.bytes()[:1000 * 512], 6, mtime=0) * 1001
+    blob.digest = digest(blob.data)
+    return blob
 
 
 class FaultyRegistry:
@@ -119,6 +132,7 @@ class FaultyRegistry:
         self.manifests["broken/manifest"] = (b"<html>welcome to our wifi</html>", "text/html")
         for name, tar in _evil().items():
             self._add("evil/" + name, Blob(tar))
+        self._add("evil/million", _million())
 
     def layer_of(self, repository):
         return json.loads(self.manifests[repository][0])["layers"][0]["digest"]

@@ -89,7 +89,7 @@ def test_a_client_whose_sandbox_dies_is_told(fresh):
     kill(fresh.inspect("victim")["pid"])
     _, err = client.communicate(timeout=60)
     assert client.returncode == 1
-    assert err.startswith(b"error: the sandbox stopped"), err
+    assert err.startswith(b"error: sandbox 'victim' stopped"), err
 
 
 @pytest.mark.parametrize("seed", range(6))

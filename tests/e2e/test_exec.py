@@ -38,8 +38,8 @@ def test_not_found_and_not_executable(shared, box):
 def test_a_bad_directory_a_bad_user_a_bad_limit(shared, box):
     shared.fails("exec", box, "-w", "/no/such/folder", "--", "true", says="/no/such/folder")
     shared.fails("exec", box, "-u", "nobody-here", "--", "true", says="nobody-here")
-    shared.fails("exec", box, "--rlimit", "nofish=1", "--", "true", says="nofish")
-    shared.fails("exec", box, "--rlimit", "nofile=9:3", "--", "true", says="nofile")
+    shared.fails("exec", box, "--rlimit", "nofish=1", "--", "true", code=2, says="nofish")
+    shared.fails("exec", box, "--rlimit", "nofile=9:3", "--", "true", code=2, says="nofile")
 
 
 def test_a_timeout_kills_the_whole_group_and_keeps_the_output(shared, box):

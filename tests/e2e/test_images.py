@@ -56,7 +56,7 @@ def test_pull_policies(fresh):
     fresh.fails("run", "busybox", "--pull", "never", "--", "true", says="busybox")
     fresh.ok("run", "busybox", "--pull", "always", "--", "true")
     fresh.ok("run", "busybox", "--pull", "never", "--", "true")
-    fresh.fails("run", "busybox", "--pull", "sometimes", "--", "true", says="sometimes")
+    fresh.fails("run", "busybox", "--pull", "sometimes", "--", "true", code=2, says="sometimes")
 
 
 def test_an_image_in_use_stays_unless_forced(fresh):

@@ -1,5 +1,9 @@
 """create, start, stop, restart, kill, rm, replace, timers."""
 
+import contextlib
+import fcntl
+import hashlib
+import sqlite3
 import time
 
 import pytest
@@ -78,6 +82,28 @@ def test_a_taken_name_is_refused_and_replace_replaces(msb):
     assert msb.ok("exec", "taken", "--", "ls", "/root") == ""
 
 
+def test_disks_the_database_does_not_know_are_replaced_under_their_lock_only(msb):
+    msb.ok("create", "busybox", "--name", "lost")
+    msb.ok("stop", "lost")
+    with contextlib.closing(sqlite3.connect(msb.home / "msb.db")) as database, database:
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("DELETE FROM sandbox WHERE name = 'lost'")
+    disk = msb.home / "sandboxes/lost/upper.ext4"
+    msb.fails("create", "busybox", "--name", "lost", says="database does not know")
+    lock = msb.home / "run" / (hashlib.sha256(b"lost").hexdigest()[:12] + ".lock")
+    with open(lock, "w", encoding="ascii") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        msb.fails("create", "busybox", "--name", "lost", "--replace", says="exists")
+    assert disk.exists()
+    msb.ok("create", "busybox", "--name", "lost", "--replace")
+    assert disk.exists()
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "kill", "rm", "exec", "shell", "inspect", "logs", "ping", "ps"])
+def test_a_name_that_none_can_have_is_wrong_usage(msb, command):
+    msb.fails(command, "a b", code=2, says="name")
+
+
 def test_run_uses_a_named_sandbox_again(msb):
     msb.ok("run", "busybox", "--name", "again", "--", "sh", "-c", "echo first > /root/file")
     assert msb.inspect("again")["status"] == "stopped"
@@ -114,14 +140,14 @@ def test_an_idle_sandbox_stops_and_a_busy_one_does_not(msb):
     assert "idle" in info["termination_reason"]
 
 
-@pytest.mark.parametrize("name", ["", "-dash", ".dot", "a/b", "a b", "ü", "x" * 129, "a\nb"])
+@pytest.mark.parametrize("name", ["-dash", ".dot", "a/b", "a b", "ü", "x" * 129, "a\nb"])
 def test_invalid_names_are_refused(msb, name):
-    outcome = msb.run("create", "busybox", f"--name={name}") if name else msb.run("create", "busybox", "--name", "")
-    if name:
-        assert outcome.code in (1, 2), repr(outcome)
-        assert "name" in outcome.err
-    else:  # an empty name is no name: one is made
-        assert outcome.code in (0, 1, 2)
+    msb.fails("create", "busybox", f"--name={name}", code=2, says="name")
+
+
+def test_an_empty_name_is_not_the_same_as_none(msb):
+    """It is more likely the unset variable of a script."""
+    msb.fails("create", "busybox", "--name", "", code=2, says="name")
 
 
 def test_unusual_names_work(msb):

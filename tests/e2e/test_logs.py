@@ -48,8 +48,23 @@ def test_the_guests_console_is_the_system_source(msb):
     assert "marked by a test" not in msb.ok("logs", "talker")
 
 
+def test_following_the_system_source_follows_the_console_too(msb):
+    msb.ok("create", "busybox", "--name", "talker")
+    follower = msb.spawn("logs", "-f", "--source", "all", "talker")
+    assert follower.stdout.readline(), "nothing of the boot"  # from here on it follows
+    msb.ok("exec", "talker", "--", "sh", "-c", "echo '<1>marked by a test' > /dev/kmsg; echo and said")
+    seen = ""
+    while "marked by a test" not in seen or "and said" not in seen:
+        line = follower.stdout.readline().decode()
+        assert line, seen
+        seen += line
+    msb.ok("stop", "talker")
+    follower.communicate(timeout=60)
+    assert follower.returncode == 0
+
+
 def test_mistakes(msb):
     msb.fails("logs", "nobody", says="nobody")
     msb.ok("create", "busybox", "--name", "talker")
-    msb.fails("logs", "talker", "--source", "telepathy", says="telepathy")
-    msb.fails("logs", "talker", "--since", "yesterday", says="yesterday")
+    msb.fails("logs", "talker", "--source", "telepathy", code=2, says="telepathy")
+    msb.fails("logs", "talker", "--since", "yesterday", code=2, says="yesterday")

@@ -47,7 +47,7 @@ def test_inspect_tells_all(fresh):
 
 def test_hardware_isolation_is_not_silently_weaker(fresh):
     if MACHINE == "portable":
-        fresh.fails("create", "busybox", "--isolation", "hardware", "--machine", "portable", says="isolation")
+        fresh.fails("create", "busybox", "--isolation", "hardware", "--machine", "portable", code=2, says="isolation")
 
 
 def test_doctor(fresh):

@@ -66,6 +66,12 @@ def test_environment_directory_user_and_host_name(msb):
     assert out.splitlines() == ["one two-from the host", "/home", "1000", "1000", "workshop", "/home/worker"]
 
 
+def test_more_cpus_than_the_host_has(msb):
+    """They take turns."""
+    count = os.cpu_count() + 1
+    assert msb.ok("run", "busybox", "-c", count, "--", "nproc") == f"{count}\n"
+
+
 def test_cpus_and_memory_are_what_was_asked_for(msb):
     out = msb.ok("run", "busybox", "-c", "2", "-m", "300M", "--", "sh", "-c", "nproc; grep MemTotal /proc/meminfo")
     cpus, memory = out.splitlines()
