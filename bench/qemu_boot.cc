@@ -11,14 +11,16 @@
 #include <iostream>
 
 #include "base/temp_dir.h"
-#include "qemu/fence.h"
+#include "fence/fence.h"
 #include "qemu/portable_machine.h"
+#include "qemu/system_calls.h"
 #include "qemu/testing/guest.h"
 
 namespace {
 
 using namespace msb;
 using namespace msb::qemu;
+using namespace msb::fence;
 
 template <class T>
 T must(Result<T> result) {
@@ -52,6 +54,7 @@ double fence_once(const QemuProgram& qemu, const std::vector<Wall>& without) {
   command.fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}};
   command.without = without;
   Stopwatch watch;
+  command.seccomp = must(build_seccomp_filter(system_call_policy()));
   FencedChild child = must(start_fenced(command));
   (void)child.child.wait();
   return watch.milliseconds();
