@@ -19,7 +19,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 export FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
-.PHONY: help setup build kernel images test e2e demo bench lint format fuzz install clean
+.PHONY: help setup build kernel images test e2e nested demo bench compare lint format fuzz install clean
 # Recipes are steps in an order; what can run side by side does so inside the tools.
 .NOTPARALLEL:
 
@@ -48,11 +48,17 @@ e2e: build images ## the end-to-end tests alone
 	@tools/build release microsandbox
 	@tools/e2e
 
+nested: build images ## the end-to-end tests on the kvm machine, in an emulated machine that has a real /dev/kvm
+	@tests/nested/e2e
+
 fuzz: setup ## every fuzz target for FUZZ_SECONDS (60) each
 	@tools/fuzz
 
 bench: build images ## measure, and print the table of docs/performance.md
 	@bench/run
+
+compare: build images ## side by side with the reference product, in the emulated machine (many minutes)
+	@bench/compare
 
 lint: setup ## format, layers, clang-tidy
 	@tools/format --check
