@@ -61,7 +61,8 @@ Result<> ErofsLayout::plan(uint32_t meta_block) {
   // Node id 0 would be inode number 0, which readdir callers take for "deleted".
   uint64_t position = sizeof(erofs::InodeExtended);
   for (InodeId id : order_) MSB_CHECK(place(id, position));
-  inode_area_ = round_up(position, kBlockSize);
+  // fsck.erofs (1.5) reads an attribute header behind every inode, whether there is one or not.
+  inode_area_ = round_up(position + sizeof(erofs::XattrHeader), kBlockSize);
 
   uint64_t block = meta_block + inode_area_ / kBlockSize;
   for (InodeId id : with_blocks_) {

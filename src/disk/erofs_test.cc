@@ -109,6 +109,19 @@ TEST(ErofsWriter, DirectoriesOfAnySizeAroundABlock) {
   }
 }
 
+// With 49 files the last inode ends with its block.
+TEST(ErofsWriter, FsckAcceptsAnyNumberOfInodesInTheLastBlock) {
+  auto dir = TempDir::create();
+  const std::string path = dir->path() + "/image";
+  for (int names = 40; names < 60; ++names) {
+    ErofsTree tree;
+    for (int i = 0; i < names; ++i) add(tree, 0, cat(1000 + i), S_IFREG | 0600);
+    ASSERT_TRUE(write_file_atomic(path, as_text(written(tree))));
+    auto said = run_capture({"fsck.erofs", path});
+    EXPECT_TRUE(said) << names << ": " << said.error().to_string();
+  }
+}
+
 TEST(ErofsWriter, ADirectoryWithTwoParentsIsOurMistake) {
   ErofsTree tree;
   const InodeId id = add(tree, 0, "a", S_IFDIR | 0755);
