@@ -45,6 +45,8 @@ class Home {
   std::string kvm_probe() const { return path_ + "/cache/kvm.verdict"; }
 
   // ---- one sandbox -----------------------------------------------------------------------
+  // Sandboxes on their way out; see state/trash.h.
+  std::string trash_dir() const { return path_ + "/trash"; }
   std::string sandboxes_dir() const { return path_ + "/sandboxes"; }
   std::string sandbox_dir(std::string_view name) const;
   std::string upper(std::string_view name) const { return sandbox_dir(name) + "/upper.ext4"; }

@@ -141,7 +141,7 @@ TEST_F(SandboxesTest, RemoveTakesDirectoryAndLabels) {
 }
 
 TEST_F(SandboxesTest, SweepTakesTrashAndStaleSocketsButNoDiskWithoutRow) {
-  ASSERT_TRUE(home.make_dir(home.tmp_dir() + "/removed-1/sandbox"));
+  ASSERT_TRUE(home.make_dir(home.trash_dir() + "/1/sandbox"));
   ASSERT_TRUE(home.make_dir(home.sandbox_dir("orphan")));
   ASSERT_TRUE(home.make_dir(home.run_dir()));
   ASSERT_TRUE(write_file_atomic(home.relay_socket("stale"), ""));
@@ -149,7 +149,7 @@ TEST_F(SandboxesTest, SweepTakesTrashAndStaleSocketsButNoDiskWithoutRow) {
   auto lock = *try_lock_sandbox(home, "alive");
   auto swept = sweep_leftovers(home, database);
   ASSERT_TRUE(swept) << swept.error().to_string();
-  EXPECT_FALSE(path_exists(home.tmp_dir() + "/removed-1"));
+  EXPECT_FALSE(path_exists(home.trash_dir() + "/1"));
   EXPECT_FALSE(path_exists(home.relay_socket("stale")));
   EXPECT_TRUE(path_exists(home.relay_socket("alive")));
   EXPECT_TRUE(path_exists(home.sandbox_dir("orphan")));

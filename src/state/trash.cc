@@ -6,11 +6,6 @@
 #include "state/sandboxes.h"
 
 namespace msb::state {
-namespace {
-
-constexpr std::string_view kTrashPrefix = "removed-";
-
-}  // namespace
 
 Result<Trash> Trash::take(const Home& home, std::string_view name) {
   std::string directory = home.sandbox_dir(name);
@@ -19,8 +14,8 @@ Result<Trash> Trash::take(const Home& home, std::string_view name) {
   // (Where directories cannot be locked, as on NFS, none is, and a sweep gets no lock either.)
   auto lock = FileLock::try_acquire_existing(directory, LockMode::exclusive);
   if (lock && !*lock) return fail(ErrorKind::internal, cat(directory, " is being removed by somebody else"));
-  MSB_CHECK(home.make_dir(home.tmp_dir()));
-  std::string path = cat(home.tmp_dir(), "/", kTrashPrefix, Home::run_name(name), "-", now_ms());
+  MSB_CHECK(home.make_dir(home.trash_dir()));
+  std::string path = cat(home.trash_dir(), "/", Home::run_name(name), "-", now_ms());
   if (::rename(directory.c_str(), path.c_str()) < 0) return fail_errno(cat("remove ", directory));
   return Trash(std::move(path), lock ? std::move(*lock) : std::nullopt);
 }
@@ -30,9 +25,8 @@ Result<> Trash::empty() {
 }
 
 Result<> sweep_trash(const Home& home) {
-  for (const auto& name : names_in(home.tmp_dir())) {
-    if (!name.starts_with(kTrashPrefix)) continue;
-    std::string path = cat(home.tmp_dir(), "/", name);
+  for (const auto& name : names_in(home.trash_dir())) {
+    std::string path = cat(home.trash_dir(), "/", name);
     MSB_TRY(auto lock, FileLock::try_acquire_existing(path, LockMode::exclusive));
     if (lock) MSB_CHECK(remove_tree(path));
   }

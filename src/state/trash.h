@@ -1,5 +1,5 @@
-// Trash: a sandbox's directory on its way out. It is moved to cache/tmp/removed-* first, where nobody looks for
-// sandboxes, and deleted there. The flock on the moved directory is held until it is gone, so that a sweep takes only
+// Trash: a sandbox's directory on its way out. It is moved to trash/ first, where nobody looks for sandboxes,
+// and deleted there. The flock on the moved directory is held until it is gone, so that a sweep takes only
 // what a killed process has left half deleted.
 #pragma once
 

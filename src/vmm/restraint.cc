@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -32,8 +33,8 @@ constexpr const char* kAllowed[] = {
     "mmap", "munmap", "mprotect", "mremap", "madvise", "brk",
     // Threads and signals within the process; the end of the machine's process, by a descriptor it already has.
     "futex", "set_robust_list", "rseq", "set_tid_address", "gettid", "getpid", "getppid", "sched_yield",
-    "sched_getaffinity", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "tgkill", "exit",
-    "exit_group", "pidfd_send_signal", "waitid", "wait4",
+    "sched_getaffinity", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "exit", "exit_group",
+    "pidfd_send_signal", "waitid", "wait4",
     // Facts about itself.
     "getrandom", "getuid", "geteuid", "getgid", "getegid", "getrusage", "sysinfo", "uname"};
 
@@ -45,6 +46,7 @@ SeccompPolicy vmm_system_calls() {
   policy.allowed.assign(std::begin(kAllowed), std::end(kAllowed));
   policy.refused = {{"clone3", ENOSYS}, {"execve", EPERM}, {"execveat", EPERM}, {"chmod", EPERM}, {"chown", EPERM}};
   policy.shapes = {{"clone", 0, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM},
+                   {"tgkill", 0, kLow, static_cast<uint32_t>(::getpid())},  // abort() and raise()
                    {"socket", 0, kLow, AF_UNIX},
                    {"prlimit64", 2, kWhole, 0},
                    {"prctl", 0, kWhole, PR_SET_NAME},
@@ -62,7 +64,7 @@ Result<fence::WallReports> restrain_vmm_process(const state::Home& home, const s
   using Access = PathGrant::Access;
   MSB_TRY(auto filter, fence::build_seccomp_filter(vmm_system_calls()));
   MSB_CHECK(home.make_dir(home.run_dir()));
-  MSB_CHECK(home.make_dir(home.tmp_dir()));
+  MSB_CHECK(home.make_dir(home.trash_dir()));
 
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   fence::WallReports reports;
@@ -70,7 +72,7 @@ Result<fence::WallReports> restrain_vmm_process(const state::Home& home, const s
                           {home.sandbox_dir(sandbox), Access::manage},
                           {home.sandboxes_dir(), Access::arrange},
                           // Where a sandbox's directory goes to be removed.
-                          {home.tmp_dir(), Access::manage},
+                          {home.trash_dir(), Access::manage},
                           {home.run_dir(), Access::manage},
                           {home.database(), Access::modify},
                           {home.database() + "-wal", Access::modify},

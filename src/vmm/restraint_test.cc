@@ -85,12 +85,24 @@ TEST_F(Restraint, KeepsItFromOtherSandboxesTheImageCacheAndTheHost) {
 
 TEST_F(Restraint, StillRemovesItsOwnDirectory) {
   EXPECT_EQ(fate_of([&] {
-              auto trash = home_.tmp_dir() + "/removed-x";
+              auto trash = home_.trash_dir() + "/x";
               if (::rename(home_.sandbox_dir("mine").c_str(), trash.c_str()) < 0) return errno;
               return remove_tree(trash) ? 0 : 1;
             }).code,
             0);
   EXPECT_EQ(::access(home_.sandbox_dir("mine").c_str(), F_OK), -1);
+}
+
+TEST_F(Restraint, MovesNobodyElsesFilesIntoTheTrash) {
+  EXPECT_EQ(fate_of([&] {
+              return ::rename(home_.upper("other").c_str(), (home_.trash_dir() + "/x").c_str()) < 0 ? errno : 0;
+            }).code,
+            EACCES);
+  EXPECT_EQ(fate_of([&] {
+              return ::rename((home_.layers_dir() + "/layer").c_str(), (home_.trash_dir() + "/x").c_str()) < 0 ? errno
+                                                                                                               : 0;
+            }).code,
+            EACCES);
 }
 
 TEST_F(Restraint, KillsItWhenItMakesAProcessOrLooksAtOne) {
@@ -104,6 +116,15 @@ TEST_F(Restraint, RefusesProgramsProcessesAndSocketsOfTheNetwork) {
   EXPECT_EQ(fate_of([] { return ::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) < 0 ? errno : 0; }).code, EPERM);
   EXPECT_EQ(fate_of([] { return ::socket(AF_INET, SOCK_STREAM, 0) < 0 ? errno : 0; }).code, EPERM);
   EXPECT_EQ(fate_of([] { return ::socket(AF_UNIX, SOCK_STREAM, 0) < 0 ? errno : 0; }).code, 0);
+}
+
+TEST_F(Restraint, AllowsSignalsToItselfOnly) {
+  EXPECT_EQ(fate_of([] { return ::raise(SIGTERM); }).signal, SIGTERM);
+  EXPECT_EQ(fate_of([] {
+              pid_t parent = ::getppid();
+              return ::syscall(SYS_tgkill, parent, parent, 0) < 0 ? errno : 0;
+            }).code,
+            EPERM);
 }
 
 }  // namespace
