@@ -3,33 +3,10 @@
 #include <cstdio>
 
 #include "kvm/kvm_process.h"
+#include "vmm/machine_end.h"
 
 namespace msb::vmm {
 namespace {
-
-MachineEnd to_end(const kvm::MachineExit& exit) {
-  using Cause = kvm::MachineExit::Cause;
-  MachineEnd end;
-  switch (exit.cause) {
-    case Cause::guest:
-      end.cause = MachineEnd::Cause::guest;
-      return end;
-    case Cause::requested:
-      end.cause = MachineEnd::Cause::requested;
-      return end;
-    case Cause::killed:
-      end.cause = MachineEnd::Cause::killed;
-      break;
-    case Cause::failed:
-      end.cause = MachineEnd::Cause::failed;
-      break;
-  }
-  Error error = exit.to_error();
-  end.message = error.to_string();
-  if (!error.hints().empty()) end.hint = error.hints().front();
-  end.details = exit.registers;
-  return end;
-}
 
 class Kvm final : public Machine {
  public:
@@ -40,8 +17,7 @@ class Kvm final : public Machine {
   std::string isolation() const override { return "hardware"; }
   std::vector<Wall> walls() const override {
     std::vector<Wall> walls{{"vm", true, "KVM, the processor's virtualisation"}};
-    for (const auto& report : machine_->walls())
-      walls.push_back({std::string(fence::wall_name(report.wall)), report.up, report.reason});
+    add_walls(walls, machine_->walls());
     for (const auto& name : machine_->inner_walls()) walls.push_back({name, true, ""});
     return walls;
   }
@@ -56,7 +32,11 @@ class Kvm final : public Machine {
 Result<std::unique_ptr<Machine>> build_kvm_machine(Reactor& reactor, const state::LaunchConfig& config,
                                                    const std::string& program, ExitHandler on_exit) {
   kvm::MachineObserver observer;
-  observer.on_exit = [on_exit = std::move(on_exit)](const kvm::MachineExit& exit) { on_exit(to_end(exit)); };
+  observer.on_exit = [on_exit = std::move(on_exit)](const kvm::MachineExit& exit) {
+    MachineEnd end = to_machine_end(exit);
+    end.details = exit.registers;
+    on_exit(end);
+  };
   // Standard error is the sandbox's runtime log.
   observer.on_warning = [](const std::string& line) { std::fprintf(stderr, "msb-kvm: %s\n", line.c_str()); };
   kvm::MachineOptions options;

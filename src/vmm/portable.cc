@@ -2,32 +2,10 @@
 
 #include "qemu/portable_machine.h"
 #include "state/home.h"
+#include "vmm/machine_end.h"
 
 namespace msb::vmm {
 namespace {
-
-MachineEnd to_end(const qemu::MachineExit& exit) {
-  using Cause = qemu::MachineExit::Cause;
-  MachineEnd end;
-  switch (exit.cause) {
-    case Cause::guest:
-      end.cause = MachineEnd::Cause::guest;
-      return end;
-    case Cause::requested:
-      end.cause = MachineEnd::Cause::requested;
-      return end;
-    case Cause::killed:
-      end.cause = MachineEnd::Cause::killed;
-      break;
-    case Cause::failed:
-      end.cause = MachineEnd::Cause::failed;
-      break;
-  }
-  Error error = exit.to_error();
-  end.message = error.to_string();
-  if (!error.hints().empty()) end.hint = error.hints().front();
-  return end;
-}
 
 class Portable final : public Machine {
  public:
@@ -39,8 +17,7 @@ class Portable final : public Machine {
   std::vector<Wall> walls() const override {
     std::vector<Wall> walls{
         {"vm", true, cat("QEMU ", machine_->program().version.to_string(), ", software emulation")}};
-    for (const auto& report : machine_->walls())
-      walls.push_back({std::string(fence::wall_name(report.wall)), report.up, report.reason});
+    add_walls(walls, machine_->walls());
     return walls;
   }
   void kill() override { machine_->kill(); }
@@ -59,7 +36,7 @@ Result<std::unique_ptr<Machine>> build_portable_machine(Reactor& reactor, const 
   search.extra_dirs = {home.path() + "/qemu/bin"};
   MSB_TRY(auto program, qemu::find_qemu(search));
   qemu::MachineObserver observer;
-  observer.on_exit = [on_exit = std::move(on_exit)](const qemu::MachineExit& exit) { on_exit(to_end(exit)); };
+  observer.on_exit = [on_exit = std::move(on_exit)](const qemu::MachineExit& exit) { on_exit(to_machine_end(exit)); };
   MSB_TRY(auto machine, qemu::PortableMachine::start(reactor, config.machine, program, std::move(observer)));
   return std::make_unique<Portable>(std::move(machine));
 }
