@@ -22,6 +22,10 @@ class Writer {
   void operator()(const char* key, const T& value) {
     put(json_[key], value);
   }
+  template <class T>
+  void later(const char* key, const T& value) {
+    (*this)(key, value);
+  }
   Json take() { return std::move(json_); }
 
  private:
@@ -35,8 +39,14 @@ class Reader {
   }
   template <class T>
   void operator()(const char* key, T& value) {
+    if (!json_.contains(key)) throw std::invalid_argument(cat("'", key, "' is missing"));
+    later(key, value);
+  }
+  // A field that sandboxes stored before it existed do not have: there it keeps its default.
+  template <class T>
+  void later(const char* key, T& value) {
     auto found = json_.find(key);
-    if (found == json_.end()) throw std::invalid_argument(cat("'", key, "' is missing"));
+    if (found == json_.end()) return;
     try {
       get(*found, value);
     } catch (const std::exception& error) {
@@ -105,7 +115,7 @@ void fields(auto& self, auto&& field)
   field("root_disk", self.root_disk);
   field("pull_policy", self.pull_policy);
   field("machine", self.machine);
-  field("isolation", self.isolation);
+  field.later("isolation", self.isolation);
   field("max_duration_ms", self.max_duration);
   field("idle_timeout_ms", self.idle_timeout);
   field("ephemeral", self.ephemeral);

@@ -255,6 +255,18 @@ TEST(ConfigJson, reading_is_strict) {
   EXPECT_EQ(replaced("\"format\":1", "\"format\":99").error().kind(), ErrorKind::unsupported);
 }
 
+TEST(ConfigJson, a_sandbox_stored_before_a_field_existed_has_its_default) {
+  StoredConfig stored = full();
+  stored.config.isolation = Isolation::hardware;
+  std::string text = *to_json(stored);
+  const std::string_view field = "\"isolation\":\"hardware\",";
+  ASSERT_NE(text.find(field), std::string::npos);
+  text.erase(text.find(field), field.size());
+  auto back = stored_config_from_json(text);
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(back->config.isolation, SandboxConfig{}.isolation);
+}
+
 TEST(ConfigJson, text_that_json_cannot_hold_is_refused) {
   StoredConfig stored = full();
   stored.config.env = {{"A", "\xff"}};
