@@ -1,10 +1,9 @@
 #include "kvm/kvm_api.h"
 
-#include <sys/ioctl.h>
-
 #include <cstring>
 
 #include "base/cat.h"
+#include "kvm/ioctl.h"
 
 namespace msb::kvm {
 namespace {
@@ -46,19 +45,6 @@ class WithEntries {
 };
 using CpuidList = WithEntries<CountAndPadding, kvm_cpuid_entry2>;
 using MsrList = WithEntries<CountAndPadding, kvm_msr_entry>;
-
-Result<int> request(int fd, unsigned long number, uintptr_t argument, std::string_view what) {
-  int result = -1;
-  do {
-    result = ::ioctl(fd, number, argument);
-  } while (result < 0 && errno == EINTR);
-  if (result < 0) return fail_errno(what);
-  return result;
-}
-
-Result<int> request(int fd, unsigned long number, const void* argument, std::string_view what) {
-  return request(fd, number, reinterpret_cast<uintptr_t>(argument), what);
-}
 
 struct Needed {
   int extension;

@@ -1,7 +1,6 @@
 // With testing/fake_kvm.cc in the place of msb-kvm, in the real fence.
 #include "kvm/kvm_process.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,6 +13,7 @@
 
 #include "base/temp_dir.h"
 #include "disk/disk_lock.h"
+#include "kvm/testing/tiny_kernel.h"
 
 namespace msb::kvm {
 namespace {
@@ -22,36 +22,8 @@ using Cause = MachineExit::Cause;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// The smallest file that is a PVH kernel: `code` at 1 MiB, entered in 32-bit protected mode.
 std::string tiny_kernel(std::initializer_list<uint8_t> code = {0xf4}) {
-  struct {
-    Elf64_Ehdr header{};
-    Elf64_Phdr segments[2]{};
-    uint32_t note[3] = {4, 4, 18};
-    char name[4] = {'X', 'e', 'n', 0};
-    uint32_t entry = 0x100000;
-    uint8_t code[64]{};
-  } file;
-  std::memcpy(file.header.e_ident, ELFMAG, SELFMAG);
-  file.header.e_ident[EI_CLASS] = ELFCLASS64;
-  file.header.e_ident[EI_DATA] = ELFDATA2LSB;
-  file.header.e_ident[EI_VERSION] = EV_CURRENT;
-  file.header.e_type = ET_EXEC;
-  file.header.e_machine = EM_X86_64;
-  file.header.e_version = EV_CURRENT;
-  file.header.e_ehsize = sizeof(Elf64_Ehdr);
-  file.header.e_phoff = offsetof(decltype(file), segments);
-  file.header.e_phentsize = sizeof(Elf64_Phdr);
-  file.header.e_phnum = 2;
-  file.segments[0].p_type = PT_NOTE;
-  file.segments[0].p_offset = offsetof(decltype(file), note);
-  file.segments[0].p_filesz = sizeof(file.note) + sizeof(file.name) + sizeof(file.entry);
-  file.segments[1].p_type = PT_LOAD;
-  file.segments[1].p_offset = offsetof(decltype(file), code);
-  file.segments[1].p_paddr = file.segments[1].p_vaddr = file.entry;
-  file.segments[1].p_filesz = file.segments[1].p_memsz = sizeof(file.code);
-  std::copy(code.begin(), code.end(), file.code);
-  return {reinterpret_cast<const char*>(&file), sizeof(file)};
+  return std::string(as_text(testing::tiny_kernel(code)));
 }
 
 class KvmProcessTest : public ::testing::Test {

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/kvm.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "base/cat.h"
 #include "base/fd.h"
 #include "base/mmap.h"
+#include "kvm/ioctl.h"
 
 namespace msb::kvm {
 namespace {
@@ -59,20 +59,6 @@ constexpr std::array<uint8_t, 34> kCode = {
 };
 constexpr size_t kMemory = 0x4000;
 constexpr int kMaxExits = 16;  // two for the port, one for the halt, and some that mean "again"
-
-Result<int> request(int fd, unsigned long number, unsigned long argument, std::string_view what) {
-  int result = -1;
-  do {
-    result = ::ioctl(fd, number, argument);
-  } while (result < 0 && errno == EINTR);
-  if (result < 0) return fail_errno(what);
-  return result;
-}
-
-template <class T>
-Result<int> request(int fd, unsigned long number, T* argument, std::string_view what) {
-  return request(fd, number, reinterpret_cast<unsigned long>(argument), what);
-}
 
 Result<> enter_real_mode(int vcpu) {
   kvm_sregs special{};
@@ -214,15 +200,16 @@ Result<> check_kvm_interface(int kvm) {
 }
 
 Result<> run_probe_machine(int kvm) {
-  MSB_TRY(int vm_fd, request(kvm, KVM_CREATE_VM, 0ul, "create a virtual machine"));
+  MSB_TRY(int vm_fd, request(kvm, KVM_CREATE_VM, uintptr_t{0}, "create a virtual machine"));
   Fd vm(vm_fd);
   MSB_TRY(Mmap memory, Mmap::anonymous(kMemory));
   std::memcpy(memory.data() + kCodeAddress, kCode.data(), kCode.size());
   kvm_userspace_memory_region region{0, 0, 0, kMemory, reinterpret_cast<uint64_t>(memory.data())};
   MSB_CHECK(request(vm.get(), KVM_SET_USER_MEMORY_REGION, &region, "give the machine its memory"));
-  MSB_TRY(int vcpu_fd, request(vm.get(), KVM_CREATE_VCPU, 0ul, "create a processor"));
+  MSB_TRY(int vcpu_fd, request(vm.get(), KVM_CREATE_VCPU, uintptr_t{0}, "create a processor"));
   Fd vcpu(vcpu_fd);
-  MSB_TRY(int run_size, request(kvm, KVM_GET_VCPU_MMAP_SIZE, 0ul, "ask for the size of the processor's window"));
+  MSB_TRY(int run_size,
+          request(kvm, KVM_GET_VCPU_MMAP_SIZE, uintptr_t{0}, "ask for the size of the processor's window"));
   if (static_cast<size_t>(run_size) < sizeof(kvm_run))
     return fail(ErrorKind::runtime, "the processor's window is too small");
   MSB_TRY(Mmap window, Mmap::shared(vcpu.get(), static_cast<size_t>(run_size)));
@@ -231,7 +218,7 @@ Result<> run_probe_machine(int kvm) {
 
   std::string said;
   for (int exits = 0; exits < kMaxExits; ++exits) {
-    MSB_CHECK(request(vcpu.get(), KVM_RUN, 0ul, "run the processor"));
+    MSB_CHECK(request(vcpu.get(), KVM_RUN, uintptr_t{0}, "run the processor"));
     if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT && run->io.port == kPort &&
         run->io.size == 1 && run->io.count == 1 && run->io.data_offset < window.size()) {
       said.push_back(static_cast<char>(window.data()[run->io.data_offset]));
