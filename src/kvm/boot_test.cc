@@ -188,12 +188,8 @@ TEST(Memory, more_than_the_host_has_is_refused) {
   EXPECT_FALSE(GuestRam::create(4095));
 }
 
-class MemoryBacking : public ::testing::TestWithParam<GuestRam::Backing> {};
-INSTANTIATE_TEST_SUITE_P(Both, MemoryBacking,
-                         ::testing::Values(GuestRam::Backing::private_memory, GuestRam::Backing::memory_file));
-
-TEST_P(MemoryBacking, released_pages_read_as_zero) {
-  auto ram = std::move(*GuestRam::create(4 * kMiB, GetParam()));
+TEST(Memory, released_pages_read_as_zero) {
+  auto ram = std::move(*GuestRam::create(4 * kMiB));
   auto pages = ram->memory().slice(virtio::GuestAddress{0x3000}, 0x3000);
   ASSERT_TRUE(pages);
   std::fill(pages->begin(), pages->end(), uint8_t{1});
@@ -204,8 +200,8 @@ TEST_P(MemoryBacking, released_pages_read_as_zero) {
   EXPECT_EQ((*pages)[0x2000], 1);
 }
 
-TEST_P(MemoryBacking, a_mapped_file_is_there_can_be_written_and_comes_back_when_released) {
-  auto ram = std::move(*GuestRam::create(4 * kMiB, GetParam()));
+TEST(Memory, a_mapped_file_is_there_can_be_written_and_comes_back_when_released) {
+  auto ram = std::move(*GuestRam::create(4 * kMiB));
   Bytes contents(5 * 4096);
   for (size_t i = 0; i < contents.size(); ++i) contents[i] = static_cast<uint8_t>(1 + i / 4096);
   Fd file = std::move(*make_memfd("file", contents));
@@ -224,8 +220,8 @@ TEST_P(MemoryBacking, a_mapped_file_is_there_can_be_written_and_comes_back_when_
   EXPECT_EQ((*pages)[0x4000], 0);
 }
 
-TEST_P(MemoryBacking, a_file_is_mapped_only_as_whole_pages_of_memory) {
-  auto ram = std::move(*GuestRam::create(kMiB, GetParam()));
+TEST(Memory, a_file_is_mapped_only_as_whole_pages_of_memory) {
+  auto ram = std::move(*GuestRam::create(kMiB));
   Fd file = std::move(*make_memfd("file", Bytes(8192)));
   EXPECT_FALSE(ram->map_file(virtio::GuestAddress{1}, file.get(), 0, 4096));
   EXPECT_FALSE(ram->map_file(virtio::GuestAddress{0}, file.get(), 1, 4096));

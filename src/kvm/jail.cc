@@ -50,8 +50,7 @@ void add_common(std::vector<Call>& calls) {
   constexpr uint32_t kNeitherReadNorWrite = ~static_cast<uint32_t>(PROT_READ | PROT_WRITE);
   for (uint32_t number : {SYS_mmap, SYS_mprotect}) calls.push_back({number, {{2, kNeitherReadNorWrite, 0}}});
   // Returning memory. None of these reaches another process or fixes a page.
-  calls.push_back(
-      with_argument(SYS_madvise, 2, {MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_HUGEPAGE, MADV_NOHUGEPAGE}));
+  calls.push_back(with_argument(SYS_madvise, 2, {MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE}));
   // Kicking a processor out of its guest, and abort().
   calls.push_back(with_argument(SYS_tgkill, 0, {static_cast<uint64_t>(::getpid())}));
 }
@@ -65,9 +64,10 @@ std::vector<Call> calls_of(ThreadRole role) {
                                      KVM_GET_DEBUGREGS, KVM_KVMCLOCK_CTRL}));
       break;
     case ThreadRole::device:
-      add(calls, {SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_ctl, SYS_readv, SYS_writev, SYS_preadv2, SYS_recvfrom,
-                  SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_shutdown, SYS_timerfd_settime, SYS_timerfd_create,
-                  SYS_eventfd2, SYS_getrandom, SYS_fallocate, SYS_preadv2});  // reads of disks that need not wait
+      add(calls,
+          {SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_ctl, SYS_readv, SYS_writev, SYS_recvfrom, SYS_sendto, SYS_recvmsg,
+           SYS_sendmsg, SYS_shutdown, SYS_timerfd_settime, SYS_timerfd_create, SYS_eventfd2, SYS_getrandom});
+      add(calls, {SYS_preadv2});  // reads of disks that need not wait
       calls.push_back(with_argument(SYS_fcntl, 1, {F_GETFL, F_SETFL}));
       calls.push_back(with_argument(SYS_ioctl, 1, {KVM_GET_CLOCK, KVM_SET_CLOCK, KVM_IRQ_LINE}));
       break;

@@ -19,8 +19,8 @@ constexpr const char* kAllowed[] = {
     "execve", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "readlink", "readlinkat", "uname",
     "sched_getaffinity", "getuid", "geteuid", "getgid", "getegid", "getppid",
     // Building the machine: its memory and its events. Descriptors of files come from outside.
-    "memfd_create", "ftruncate", "eventfd2", "epoll_create1", "timerfd_create", "signalfd4", "fstat", "newfstatat",
-    "statx", "fstatfs", "lseek", "rt_sigaction", "sigaltstack", "seccomp",
+    "ftruncate", "eventfd2", "epoll_create1", "timerfd_create", "signalfd4", "fstat", "newfstatat", "statx", "fstatfs",
+    "lseek", "rt_sigaction", "sigaltstack", "seccomp",
     // Running it.
     "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "fsync",
     "fdatasync", "sync_file_range", "fallocate", "close", "sendmsg", "recvmsg", "sendto", "recvfrom", "shutdown",
@@ -40,10 +40,9 @@ constexpr SeccompPolicy::Refused kRefused[] = {
 constexpr uint64_t kPrctlOptions[] = {PR_SET_NAME,    PR_SET_TIMERSLACK, PR_GET_NO_NEW_PRIVS, PR_SET_SECCOMP,
                                       PR_GET_SECCOMP, PR_SET_DUMPABLE,   PR_SET_THP_DISABLE};
 
-constexpr uint64_t kAdvice[] = {
-    MADV_NORMAL, MADV_RANDOM,   MADV_SEQUENTIAL, MADV_WILLNEED,   MADV_DONTNEED, MADV_FREE,
-    MADV_REMOVE, MADV_DONTFORK, MADV_HUGEPAGE,   MADV_NOHUGEPAGE, MADV_DONTDUMP, 22 /* MADV_POPULATE_READ */,
-    23 /* MADV_POPULATE_WRITE */};
+constexpr uint64_t kAdvice[] = {MADV_NORMAL,     MADV_RANDOM,   MADV_SEQUENTIAL,    MADV_WILLNEED,
+                                MADV_DONTNEED,   MADV_FREE,     MADV_DONTFORK,      MADV_HUGEPAGE,
+                                MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_POPULATE_READ, MADV_POPULATE_WRITE};
 
 }  // namespace
 
@@ -66,8 +65,7 @@ SeccompPolicy system_call_policy() {
   policy.shapes.push_back({"prlimit64", 2, kWhole, 0});
   for (uint64_t option : kPrctlOptions) policy.shapes.push_back({"prctl", 0, kWhole, option});
   for (uint64_t advice : kAdvice) policy.shapes.push_back({"madvise", 2, kLow, advice});
-  for (uint64_t command : {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_ADD_SEALS, F_GET_SEALS})
-    policy.shapes.push_back({"fcntl", 1, kLow, command});
+  for (uint64_t command : {F_GETFL, F_SETFL, F_GETFD, F_SETFD}) policy.shapes.push_back({"fcntl", 1, kLow, command});
   return policy;
 }
 
