@@ -12,10 +12,12 @@ tl::unexpected<Error> corrupt(std::string what) {
   return fail(ErrorKind::corrupt, cat("damaged qcow2 image: ", what));
 }
 
-Result<Qcow2Header> read_header(BlockDevice& file) {
+Result<Qcow2Header> read_header(BlockDevice& file, Access access) {
   Bytes start(std::min<uint64_t>(file.size(), kQcow2HeaderBytes));
   MSB_CHECK(file.read(0, start));
-  return parse_qcow2_header(start, file.size());
+  MSB_TRY(Qcow2Header header, parse_qcow2_header(start, file.size()));
+  if (access == Access::read_write) MSB_CHECK(check_qcow2_writable(header, file.size()));
+  return header;
 }
 
 Result<std::vector<uint64_t>> read_l1(BlockDevice& file, const Qcow2Header& header) {
@@ -34,15 +36,15 @@ Result<std::vector<uint64_t>> read_l1(BlockDevice& file, const Qcow2Header& head
 
 }  // namespace
 
-Result<Qcow2Header> inspect_qcow2(BlockDevice& file) {
-  MSB_TRY(Qcow2Header header, read_header(file));
+Result<Qcow2Header> inspect_qcow2(BlockDevice& file, Access access) {
+  MSB_TRY(Qcow2Header header, read_header(file, access));
   MSB_CHECK(read_l1(file, header));
   return header;
 }
 
-Result<Qcow2Header> inspect_qcow2(const std::string& path) {
+Result<Qcow2Header> inspect_qcow2(const std::string& path, Access access) {
   MSB_TRY(auto file, RawDisk::open(path));
-  auto header = inspect_qcow2(*file);
+  auto header = inspect_qcow2(*file, access);
   if (!header) return fail(std::move(header).error().context(path));
   return header;
 }
@@ -55,13 +57,12 @@ Result<std::unique_ptr<Qcow2Disk>> Qcow2Disk::open(const std::string& path, Acce
 }
 
 Result<std::unique_ptr<Qcow2Disk>> Qcow2Disk::open(std::unique_ptr<BlockDevice> file, Access access) {
-  MSB_TRY(Qcow2Header header, read_header(*file));
+  MSB_TRY(Qcow2Header header, read_header(*file, access));
   MSB_TRY(auto l1, read_l1(*file, header));
   std::unique_ptr<Qcow2Disk> disk(new Qcow2Disk(std::move(file), header, std::move(l1)));
   if (access == Access::read_write) {
     if (disk->file_->read_only())
       return fail(ErrorKind::invalid_config, "the file of a qcow2 image to be written cannot be written");
-    MSB_CHECK(check_qcow2_writable(header, disk->file_->size()));
     MSB_TRY(disk->refcounts_, Qcow2Refcounts::open(*disk->file_, disk->header_, disk->l1_));
   }
   return disk;

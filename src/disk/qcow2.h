@@ -20,10 +20,11 @@
 
 namespace msb::disk {
 
-// Reads and judges the header and the first-level table. To be called before a user's image is given to QEMU, which
-// must then be told the format, and never to open a backing file. Failures: corrupt, unsupported, io.
-Result<Qcow2Header> inspect_qcow2(const std::string& path);
-Result<Qcow2Header> inspect_qcow2(BlockDevice& file);
+// Reads and judges the header and the first-level table, and whether the image can be written when it is to be. To be
+// called before a user's image is given to a machine, which must then be told the format, and never to open a backing
+// file. Needs no more than to read. Failures: corrupt, unsupported, io.
+Result<Qcow2Header> inspect_qcow2(const std::string& path, Access access);
+Result<Qcow2Header> inspect_qcow2(BlockDevice& file, Access access);
 
 class Qcow2Disk final : public BlockDevice {
  public:

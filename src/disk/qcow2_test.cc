@@ -113,7 +113,7 @@ TEST_F(Qcow2Test, an_image_with_a_backing_file_is_refused) {
   create(path("base"), "compat=1.1", 1);
   ASSERT_TRUE(
       run_capture({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", path("base"), path("image")}));
-  auto inspected = inspect_qcow2(path("image"));
+  auto inspected = inspect_qcow2(path("image"), Access::read_only);
   ASSERT_FALSE(inspected);
   EXPECT_EQ(inspected.error().kind(), ErrorKind::unsupported);
   EXPECT_THAT(inspected.error().to_string(), HasSubstr("backing file"));
@@ -121,7 +121,7 @@ TEST_F(Qcow2Test, an_image_with_a_backing_file_is_refused) {
 
 TEST_F(Qcow2Test, an_image_with_an_external_data_file_is_refused) {
   create(path("image"), cat("data_file=", path("data")), 1);
-  auto inspected = inspect_qcow2(path("image"));
+  auto inspected = inspect_qcow2(path("image"), Access::read_only);
   ASSERT_FALSE(inspected);
   EXPECT_THAT(inspected.error().to_string(), HasSubstr("external data file"));
 }
@@ -130,12 +130,12 @@ TEST_F(Qcow2Test, an_encrypted_image_is_refused) {
   auto made = run_capture({"qemu-img", "create", "-q", "--object", "secret,id=s,data=password", "-f", "qcow2", "-o",
                            "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", path("image"), "1M"});
   ASSERT_TRUE(made) << made.error().to_string();
-  EXPECT_EQ(inspect_qcow2(path("image")).error().kind(), ErrorKind::unsupported);
+  EXPECT_EQ(inspect_qcow2(path("image"), Access::read_only).error().kind(), ErrorKind::unsupported);
 }
 
 TEST_F(Qcow2Test, extended_l2_entries_are_refused) {
   create(path("image"), "extended_l2=on", 1);
-  EXPECT_THAT(inspect_qcow2(path("image")).error().to_string(), HasSubstr("extended L2"));
+  EXPECT_THAT(inspect_qcow2(path("image"), Access::read_only).error().to_string(), HasSubstr("extended L2"));
 }
 
 // The bytes of a small sound image, to be broken one way or another.
@@ -148,7 +148,7 @@ class DamagedQcow2Test : public Qcow2Test {
   }
   Result<Qcow2Header> inspect() {
     MemoryDisk file(bytes_);
-    return inspect_qcow2(file);
+    return inspect_qcow2(file, Access::read_only);
   }
   Bytes bytes_;
 };

@@ -213,6 +213,8 @@ TEST_F(Qcow2WriteTest, an_image_with_snapshots_is_read_but_not_written) {
   ASSERT_FALSE(disk);
   EXPECT_EQ(disk.error().kind(), ErrorKind::unsupported);
   EXPECT_THAT(disk.error().to_string(), HasSubstr("snapshots"));
+  EXPECT_TRUE(inspect_qcow2(path("image"), Access::read_only));
+  EXPECT_EQ(inspect_qcow2(path("image"), Access::read_write).error().to_string(), disk.error().to_string());
 }
 
 // Made by hand below, as only a crash makes them.

@@ -80,9 +80,10 @@ Result<> check_vcpus(int kvm, uint32_t vcpus) {
 
 Result<DiskConfig> give_disk(const DiskSpec& disk, Inventory& inventory) {
   DiskConfig config{.format = std::string(format_name(disk.format)), .fds = {}, .read_only = disk.read_only};
+  auto access = disk.read_only ? disk::Access::read_only : disk::Access::read_write;
   for (const auto& file : disk.files) {
-    MSB_TRY(Fd fd, disk::open_disk(file, disk.read_only ? disk::Access::read_only : disk::Access::read_write));
-    if (disk.format == DiskSpec::Format::qcow2) MSB_CHECK_CTX(disk::inspect_qcow2(file), cat("open the disk ", file));
+    MSB_TRY(Fd fd, disk::open_disk(file, access));
+    if (disk.format == DiskSpec::Format::qcow2) MSB_CHECK(disk::inspect_qcow2(file, access));
     config.fds.push_back(inventory.give(std::move(fd)));
   }
   return config;

@@ -9,6 +9,7 @@
 
 #include "base/temp_dir.h"
 #include "base/units.h"
+#include "disk/erofs_reader.h"
 #include "disk/ext4_template.h"
 #include "disk/qcow2.h"
 #include "kvm/probe.h"
@@ -37,10 +38,36 @@ Result<> check_disk_image(const SandboxConfig& config) {
   // The guest owns this disk: it must be able to write.
   if (::access(path.c_str(), R_OK | W_OK) < 0)
     return fail(Error::from_errno(errno, cat("open the disk image ", path)).hint("the guest writes to it"));
-  if (config.image.format == DiskFormat::qcow2) return disk::inspect_qcow2(path).map([](const auto&) {});
+  if (config.image.format == DiskFormat::qcow2)
+    return disk::inspect_qcow2(path, disk::Access::read_write).map([](const auto&) {});
   if (S_ISREG(status.st_mode) && (status.st_size == 0 || status.st_size % 512 != 0))
     return fail(Error(ErrorKind::corrupt, cat(path, " is not a raw disk image: its size is not a multiple of 512"))
                     .hint("is it a qcow2 image? say PATH:format=qcow2"));
+  return {};
+}
+
+// The files of a read-only root: an EROFS image and the layers it names, which the guest sees as one disk. One of
+// another size than it had would shift all that lie behind it.
+Result<> check_root_files(const std::string& image, const std::vector<std::string>& files) {
+  for (const auto& file : files)
+    if (!path_exists(file))
+      return fail(Error(ErrorKind::image_not_found, cat("a file of the image ", image, " is gone: ", file))
+                      .hint("pull the image again, or make the sandbox anew"));
+  MSB_TRY(auto tree, disk::ErofsReader::open(files.front()));
+  std::vector<uint32_t> blocks{tree.blocks()};
+  for (const auto& layer : tree.devices()) blocks.push_back(layer.blocks);
+  if (blocks.size() != files.size())
+    return fail(ErrorKind::corrupt,
+                cat(files.front(), " names ", blocks.size() - 1, " layers, but the image has ", files.size() - 1));
+  for (size_t i = 0; i < files.size(); ++i) {
+    struct stat status;
+    if (::stat(files[i].c_str(), &status) < 0) return fail_errno(cat("look at ", files[i]));
+    uint64_t expected = uint64_t{blocks[i]} * disk::erofs::kBlockSize;
+    if (static_cast<uint64_t>(status.st_size) != expected)
+      return fail(Error(ErrorKind::corrupt, cat("a file of the image ", image, " is damaged: ", files[i], " has ",
+                                                status.st_size, " bytes instead of ", expected))
+                      .hint("delete it and pull the image again, or make the sandbox anew"));
+  }
   return {};
 }
 
@@ -100,12 +127,7 @@ Result<> prepare_disks(const state::Home& home, const StoredConfig& stored) {
       if (::rename((image + ".new").c_str(), image.c_str()) < 0) return fail_errno(cat("rename to ", image));
     }
   }
-  const auto machine = plan_machine(home, stored);
-  for (const auto& file : machine.disks.front().files)
-    if (!path_exists(file))
-      return fail(
-          Error(ErrorKind::image_not_found, cat("a file of the image ", config.image.reference, " is gone: ", file))
-              .hint("pull the image again, or make the sandbox anew"));
+  MSB_CHECK(check_root_files(config.image.reference, plan_machine(home, stored).disks.front().files));
   if (config.root_disk.kind == RootDisk::Kind::tmpfs) return {};
   std::string upper = home.upper(config.name);
   if (path_exists(upper)) return {};
