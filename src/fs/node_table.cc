@@ -1,0 +1,46 @@
+#include "fs/node_table.h"
+
+#include <algorithm>
+
+namespace msb::fs {
+
+NodeTable::NodeTable(Fd root, uint32_t root_mode, uint32_t max_nodes) : max_nodes_(max_nodes) {
+  // Not in by_file_: the guest cannot come upon the root by a name, and must not be able to let it go.
+  Entry& entry = nodes_[FUSE_ROOT_ID];
+  entry.node.fd = std::move(root);
+  entry.node.mode = root_mode;
+}
+
+Node* NodeTable::find(uint64_t id) {
+  auto found = nodes_.find(id);
+  return found == nodes_.end() ? nullptr : &found->second.node;
+}
+
+std::optional<uint64_t> NodeTable::hold(Fd fd, const struct stat& status) {
+  const std::pair file(status.st_dev, status.st_ino);
+  if (auto known = by_file_.find(file); known != by_file_.end()) {
+    ++nodes_.at(known->second).node.lookups;
+    return known->second;
+  }
+  if (nodes_.size() >= max_nodes_) return std::nullopt;
+  const uint64_t id = next_id_++;
+  Entry& entry = nodes_[id];
+  entry.node.fd = std::move(fd);
+  entry.node.mode = status.st_mode;
+  entry.node.lookups = 1;
+  entry.file = file;
+  by_file_[file] = id;
+  return id;
+}
+
+void NodeTable::forget(uint64_t id, uint64_t count) {
+  auto found = nodes_.find(id);
+  if (id == FUSE_ROOT_ID || found == nodes_.end()) return;
+  Entry& entry = found->second;
+  entry.node.lookups -= std::min(count, entry.node.lookups);
+  if (entry.node.lookups > 0) return;
+  by_file_.erase(entry.file);
+  nodes_.erase(found);
+}
+
+}  // namespace msb::fs

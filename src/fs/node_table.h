@@ -1,0 +1,58 @@
+// NodeTable: the host's files that the guest holds, by node id.
+//
+// A node is an O_PATH descriptor: it stays the same file whatever the host renames, and nothing is ever looked up by
+// a path again. The guest holds a node as often as it was told of it (LOOKUP, CREATE ...) and lets go with FORGET.
+// Ids are never used twice, so a stale one is recognised. The root is there from the beginning, for good.
+//
+// Two names of one file (hard links) are one node, found by device and inode number.
+#pragma once
+
+#include <linux/fuse.h>
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include "base/fd.h"
+#include "fs/owner_record.h"
+
+namespace msb::fs {
+
+struct Node {
+  Fd fd;              // O_PATH
+  uint32_t mode = 0;  // the type of the host's file, as st_mode
+  uint64_t lookups = 0;
+  // The owner record read last, and the st_ctim at which it was true: changing an attribute changes st_ctim.
+  std::optional<OwnerRecord> record;
+  timespec record_time{-1, 0};
+  // Size and st_mtim at the last OPEN: unchanged since, the guest may keep what it has cached.
+  off_t opened_size = -1;
+  timespec opened_time{};
+};
+
+class NodeTable {
+ public:
+  NodeTable(Fd root, uint32_t root_mode, uint32_t max_nodes);
+
+  // Nullptr for an id the guest does not hold.
+  Node* find(uint64_t id);
+  // The node of this file, held once more; `fd` is closed when it was known already. Nullopt: the table is full.
+  std::optional<uint64_t> hold(Fd fd, const struct stat& status);
+  // Holds it `count` times less; never the root, never more than it was held.
+  void forget(uint64_t id, uint64_t count);
+  size_t size() const { return nodes_.size(); }
+
+ private:
+  struct Entry {
+    Node node;
+    std::pair<dev_t, ino_t> file;
+  };
+  std::unordered_map<uint64_t, Entry> nodes_;
+  std::map<std::pair<dev_t, ino_t>, uint64_t> by_file_;
+  uint64_t next_id_ = FUSE_ROOT_ID + 1;
+  uint32_t max_nodes_;
+};
+
+}  // namespace msb::fs

@@ -1,0 +1,240 @@
+// Open files: OPEN, CREATE, TMPFILE, READ, WRITE, RELEASE, FSYNC, FALLOCATE, LSEEK, COPY_FILE_RANGE.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include "fs/share_server.h"
+
+namespace msb::fs {
+namespace {
+
+// Flags of open(2) that mean on the host what they mean in the guest. Not O_DIRECT: the guest's buffers keep no
+// alignment. Not O_NOATIME: only owners may.
+constexpr uint32_t kOpenFlags = O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC;
+
+bool writes(uint32_t flags) {
+  return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+}
+
+std::vector<iovec> to_iovec(const std::vector<MutableByteView>& views) {
+  std::vector<iovec> vectors;
+  vectors.reserve(views.size());
+  for (const auto& view : views) vectors.push_back({view.data(), view.size()});
+  return vectors;
+}
+
+// Transfers until everything is done, the end of the file or an error; what was done before an error counts.
+template <class Transfer>
+int transfer_all(std::vector<iovec> vectors, uint64_t offset, Transfer&& transfer, uint64_t& done) {
+  done = 0;
+  for (size_t first = 0; first < vectors.size();) {
+    const int count = static_cast<int>(std::min<size_t>(vectors.size() - first, IOV_MAX));
+    ssize_t moved = transfer(&vectors[first], count, static_cast<off_t>(offset + done));
+    if (moved < 0 && errno == EINTR) continue;
+    if (moved < 0) return done > 0 ? 0 : errno;
+    if (moved == 0) return 0;
+    done += static_cast<uint64_t>(moved);
+    auto left = static_cast<size_t>(moved);
+    while (first < vectors.size() && left >= vectors[first].iov_len) left -= vectors[first++].iov_len;
+    if (left > 0) {
+      vectors[first].iov_base = static_cast<uint8_t*>(vectors[first].iov_base) + left;
+      vectors[first].iov_len -= left;
+    }
+  }
+  return 0;
+}
+
+bool same(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+}  // namespace
+
+int ShareServer::reopen(const Node& node, uint32_t flags, Fd& out) const {
+  // Opening a device or a FIFO does things; a socket and a symlink cannot be.
+  if (!S_ISREG(node.mode)) return S_ISDIR(node.mode) ? EISDIR : ENXIO;
+  out.reset(::open(path_of(node.fd.get()).c_str(), static_cast<int>(flags & kOpenFlags) | O_CLOEXEC | O_NOCTTY));
+  return out ? 0 : errno;
+}
+
+int ShareServer::add_open(Call& call, Node& node, uint64_t id, Fd fd) {
+  struct stat status{};
+  if (::fstat(fd.get(), &status) < 0) return errno;
+  fuse_open_out out{};
+  // Nobody has changed the file since it was opened last: the guest's cached pages are still good.
+  if (status.st_size == node.opened_size && same(status.st_mtim, node.opened_time)) out.open_flags = FOPEN_KEEP_CACHE;
+  node.opened_size = status.st_size;
+  node.opened_time = status.st_mtim;
+  if (call.reply.room() < sizeof(out)) return EINVAL;
+  out.fh = handles_.add({std::move(fd), Handle::Kind::file, id});
+  call.reply.add(out);
+  return 0;
+}
+
+int ShareServer::open(Call& call) {
+  auto in = call.request.take<fuse_open_in>();
+  if (!in) return EINVAL;
+  if (options_.writable == Writable::no && writes(in->flags)) return EROFS;
+  if (handles_.full()) return ENFILE;
+  Fd fd;
+  if (int error = reopen(*call.node, in->flags, fd)) return error;
+  return add_open(call, *call.node, call.id(), std::move(fd));
+}
+
+int ShareServer::create_file(Call& call) {
+  auto in = call.request.take<fuse_create_in>();
+  auto name = call.request.take_name();
+  if (!in || !name) return EINVAL;
+  if (!visible(call.id(), *name)) return EPERM;
+  if (handles_.full()) return ENFILE;
+  if (call.reply.room() < sizeof(fuse_entry_out) + sizeof(fuse_open_out)) return EINVAL;
+  const int directory = call.node->fd.get();
+  const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFREG | (in->mode & 07777));
+  // Always exclusive at first: what is there already may be anything, and is opened as any other node.
+  const int flags = static_cast<int>(in->flags & kOpenFlags & ~uint32_t{O_TRUNC}) | O_CREAT | O_EXCL | O_CLOEXEC;
+  Fd fd(::openat(directory, name->c_str(), flags, host_mode(owner.mode)));
+  const bool made = static_cast<bool>(fd);
+  if (!made && (errno != EEXIST || in->flags & O_EXCL)) return errno;
+  Entry entry;
+  int error = made ? finish_new(call, *name, owner, entry) : hold_entry(directory, *name, entry);
+  if (error) return error;
+  Node& node = *nodes_.find(entry.id);
+  if (!made) error = reopen(node, in->flags, fd);
+  if (error) {
+    nodes_.forget(entry.id, 1);
+    return error;
+  }
+  add_entry(call.reply, entry);
+  return add_open(call, node, entry.id, std::move(fd));
+}
+
+int ShareServer::tmpfile(Call& call) {
+  auto in = call.request.take<fuse_create_in>();
+  if (!in) return EINVAL;
+  if (!options_.only.empty()) return EPERM;
+  if (handles_.full()) return ENFILE;
+  if (call.reply.room() < sizeof(fuse_entry_out) + sizeof(fuse_open_out)) return EINVAL;
+  const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFREG | (in->mode & 07777));
+  const int flags = static_cast<int>(in->flags & (kOpenFlags | O_EXCL)) | O_TMPFILE | O_CLOEXEC;
+  Fd fd(::openat(call.node->fd.get(), ".", flags, host_mode(owner.mode)));
+  if (!fd) return errno;
+  Fd path(::open(path_of(fd.get()).c_str(), O_PATH | O_CLOEXEC));
+  if (!path) return errno;
+  Entry entry;
+  if (int error = hold_file(std::move(path), entry)) return error;
+  Node& node = *nodes_.find(entry.id);
+  int error = record_new(node, owner);
+  if (!error) error = attributes(node, entry.attributes);
+  if (error) {
+    nodes_.forget(entry.id, 1);
+    return error;
+  }
+  add_entry(call.reply, entry);
+  return add_open(call, node, entry.id, std::move(fd));
+}
+
+int ShareServer::read(Call& call) {
+  auto in = call.request.take<fuse_read_in>();
+  if (!in || in->offset > INT64_MAX - kMaxData) return EINVAL;
+  Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
+  if (!handle) return EBADF;
+  uint64_t done = 0;
+  int error = transfer_all(
+      to_iovec(call.reply.space(std::min(in->size, kMaxData))), in->offset,
+      [&](const iovec* vectors, int count, off_t offset) { return ::preadv(handle->fd.get(), vectors, count, offset); },
+      done);
+  call.reply.added(done);
+  return error;
+}
+
+int ShareServer::write(Call& call) {
+  auto in = call.request.take<fuse_write_in>();
+  if (!in || in->size > kMaxData || in->offset > INT64_MAX - kMaxData) return EINVAL;
+  Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
+  if (!handle) return EBADF;
+  auto data = call.request.data(in->size);
+  if (size_of(data) < in->size || call.reply.room() < sizeof(fuse_write_out)) return EINVAL;
+  uint64_t done = 0;
+  int error = transfer_all(
+      to_iovec(data), in->offset,
+      [&](const iovec* vectors, int count, off_t offset) {
+        return ::pwritev(handle->fd.get(), vectors, count, offset);
+      },
+      done);
+  if (error) return error;
+  fuse_write_out out{};
+  out.size = static_cast<uint32_t>(done);
+  call.reply.add(out);
+  return 0;
+}
+
+int ShareServer::release(Call& call) {
+  auto in = call.request.take<fuse_release_in>();
+  if (!in) return EINVAL;
+  Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
+  if (!handle) return EBADF;
+  // Changes through this handle were the guest's own, and its cache knows them.
+  struct stat status{};
+  if (options_.writable == Writable::yes && ::fstat(handle->fd.get(), &status) == 0) {
+    call.node->opened_size = status.st_size;
+    call.node->opened_time = status.st_mtim;
+  }
+  handles_.close(in->fh);
+  return 0;
+}
+
+int ShareServer::fsync(Call& call) {
+  auto in = call.request.take<fuse_fsync_in>();
+  if (!in) return EINVAL;
+  Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
+  if (!handle) return EBADF;
+  const bool data_only = in->fsync_flags & FUSE_FSYNC_FDATASYNC;
+  return (data_only ? ::fdatasync(handle->fd.get()) : ::fsync(handle->fd.get())) < 0 ? errno : 0;
+}
+
+int ShareServer::fallocate(Call& call) {
+  auto in = call.request.take<fuse_fallocate_in>();
+  if (!in || in->offset > INT64_MAX || in->length > INT64_MAX - in->offset) return EINVAL;
+  Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
+  if (!handle) return EBADF;
+  return ::fallocate(handle->fd.get(), static_cast<int>(in->mode), static_cast<off_t>(in->offset),
+                     static_cast<off_t>(in->length)) < 0
+             ? errno
+             : 0;
+}
+
+int ShareServer::lseek(Call& call) {
+  auto in = call.request.take<fuse_lseek_in>();
+  if (!in || in->offset > INT64_MAX || (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)) return EINVAL;
+  Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
+  if (!handle) return EBADF;
+  off_t at = ::lseek(handle->fd.get(), static_cast<off_t>(in->offset), static_cast<int>(in->whence));
+  if (at < 0) return errno;
+  fuse_lseek_out out{};
+  out.offset = static_cast<uint64_t>(at);
+  return call.reply.add(out) ? 0 : EINVAL;
+}
+
+int ShareServer::copy_file_range(Call& call) {
+  auto in = call.request.take<fuse_copy_file_range_in>();
+  if (!in || in->flags != 0 || in->off_in > INT64_MAX || in->off_out > INT64_MAX) return EINVAL;
+  Handle* from = handles_.find(in->fh_in, Handle::Kind::file, call.id());
+  Handle* to = handles_.find(in->fh_out, Handle::Kind::file, in->nodeid_out);
+  if (!from || !to) return EBADF;
+  // In parts, so that no request holds up the others for long; the guest asks again.
+  constexpr uint64_t kMost = 64 * 1024 * 1024;
+  auto in_offset = static_cast<off_t>(in->off_in), out_offset = static_cast<off_t>(in->off_out);
+  ssize_t copied =
+      ::copy_file_range(from->fd.get(), &in_offset, to->fd.get(), &out_offset, std::min(in->len, kMost), 0);
+  if (copied < 0) return errno;
+  fuse_write_out out{};
+  out.size = static_cast<uint32_t>(copied);
+  return call.reply.add(out) ? 0 : EINVAL;
+}
+
+}  // namespace msb::fs

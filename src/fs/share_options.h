@@ -1,0 +1,43 @@
+// What a share is: a directory of the host (or a single file) shown to the guest, and on which terms.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace msb::fs {
+
+// Who owns a file, and with which mode, in the guest's eyes.
+enum class Ownership {
+  // chown and chmod in the guest are noted in an extended attribute of the host's file (owner_record.h) and need no
+  // rights on the host. A file without a note belongs to whom the server sees as its owner.
+  noted,
+  // They are done on the host, as far as the server may.
+  host,
+};
+
+// Which permission bits the host's own file gets where ownership is noted.
+enum class HostModes {
+  private_,  // none but the owner's: the host's other users see nothing of what the guest makes
+  mirror,    // those of the guest; the owner can always read and write, set-id and sticky bits stay notes
+};
+
+enum class Writable { no, yes };
+
+struct ShareOptions {
+  Writable writable = Writable::yes;
+  Ownership ownership = Ownership::noted;
+  HostModes host_modes = HostModes::mirror;
+  // How long the guest may trust names and attributes without asking again, in milliseconds: how late it may see
+  // what somebody else changes.
+  uint32_t trust_ms = 1000;
+  // When not empty, the only name the guest sees in the root: how a single file is shared. It can be written, but not
+  // removed or renamed, and nothing be put beside it.
+  std::string only = {};
+  // Inodes that the guest may hold at once; each is an open descriptor here. Beyond: ENFILE in the guest.
+  uint32_t max_nodes = 500'000;
+  uint32_t max_handles = 100'000;  // open files and directories, the same
+  // A directory in which N is a magic link to descriptor N of this process; in a fence it has another name.
+  std::string descriptors = "/proc/self/fd";
+};
+
+}  // namespace msb::fs

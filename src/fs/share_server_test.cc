@@ -1,0 +1,464 @@
+#include "fs/share_server.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/temp_dir.h"
+#include "fs/testing/fuse_guest.h"
+
+namespace msb::fs {
+namespace {
+
+using testing::Answer;
+using testing::bytes_of;
+using testing::FuseGuest;
+using testing::join;
+using testing::name_bytes;
+using ::testing::UnorderedElementsAre;
+constexpr uint64_t kRoot = FUSE_ROOT_ID;
+
+class ShareServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override { serve({}); }
+  void serve(ShareOptions options) {
+    auto root = open_file(shared(), O_PATH | O_DIRECTORY);
+    ASSERT_TRUE(root);
+    auto server = ShareServer::create(std::move(*root), std::move(options));
+    ASSERT_TRUE(server) << server.error().to_string();
+    server_ = std::move(*server);
+    guest_.emplace(*server_);
+    ASSERT_EQ(guest_->init().error, 0);
+  }
+  std::string shared(const std::string& name = {}) const {
+    return directory_.path() + "/share" + (name.empty() ? "" : "/" + name);
+  }
+  void put(const std::string& name, const std::string& text = "text") {
+    ASSERT_TRUE(write_file_atomic(shared(name), text));
+  }
+  std::string host_text(const std::string& name) const { return read_file(shared(name)).value_or("none"); }
+  uint32_t host_mode(const std::string& name) const {
+    struct stat status{};
+    EXPECT_EQ(::lstat(shared(name).c_str(), &status), 0);
+    return status.st_mode;
+  }
+
+  TempDir directory_ = [] {
+    auto directory = TempDir::create().value();
+    EXPECT_TRUE(make_dirs(directory.path() + "/share"));
+    EXPECT_TRUE(write_file_atomic(directory.path() + "/secret", "secret"));
+    return directory;
+  }();
+  std::unique_ptr<ShareServer> server_;
+  std::optional<FuseGuest> guest_;
+};
+
+TEST_F(ShareServerTest, ReadsAndWritesFiles) {
+  Answer made = guest_->create(kRoot, "a");
+  ASSERT_EQ(made.error, 0);
+  const uint64_t node = made.node(), handle = FuseGuest::handle_of(made);
+  EXPECT_EQ(guest_->write(node, handle, 0, "hello world").as<fuse_write_out>().size, 11u);
+  EXPECT_EQ(guest_->write(node, handle, 6, "there").error, 0);
+  EXPECT_EQ(guest_->read(node, handle, 0, 100).text(), "hello there");
+  EXPECT_EQ(guest_->read(node, handle, 6, 2).text(), "th");
+  EXPECT_EQ(guest_->read(node, handle, 100, 10).text(), "");
+  EXPECT_EQ(host_text("a"), "hello there");
+  EXPECT_EQ(guest_->attributes(node).size, 11u);
+  EXPECT_EQ(guest_->release(node, handle).error, 0);
+  EXPECT_EQ(guest_->read(node, handle, 0, 1).error, EBADF);
+  EXPECT_EQ(server_->handles(), 0u);
+}
+
+TEST_F(ShareServerTest, AMebibyteInOneRequest) {
+  const std::string data(kMaxData, 'x');
+  Answer made = guest_->create(kRoot, "a");
+  EXPECT_EQ(guest_->write(made.node(), FuseGuest::handle_of(made), 0, data).as<fuse_write_out>().size, kMaxData);
+  EXPECT_EQ(guest_->read(made.node(), FuseGuest::handle_of(made), 0, kMaxData).text(), data);
+  EXPECT_EQ(guest_->write(made.node(), FuseGuest::handle_of(made), 0, data + "x").error, EINVAL);
+}
+
+TEST_F(ShareServerTest, LooksUpWhatIsThereAndSaysForHowLong) {
+  put("a");
+  auto entry = guest_->lookup(kRoot, "a").as<fuse_entry_out>();
+  EXPECT_GT(entry.nodeid, kRoot);
+  EXPECT_EQ(entry.attr.mode, S_IFREG | 0644u);
+  EXPECT_EQ(entry.entry_valid, 1u);
+  // A name that is not there can be trusted as long.
+  Answer none = guest_->lookup(kRoot, "b");
+  EXPECT_EQ(none.error, 0);
+  EXPECT_EQ(none.node(), 0u);
+  EXPECT_EQ(guest_->lookup(entry.nodeid, "x").error, ENOTDIR);
+}
+
+TEST_F(ShareServerTest, NamesThatAreNoNamesAreRefused) {
+  put("a");
+  for (const char* name : {"", ".", "..", "/", "a/b", "../secret", "/etc/passwd"}) {
+    EXPECT_EQ(guest_->lookup(kRoot, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->create(kRoot, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->mkdir(kRoot, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->unlink(kRoot, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->symlink(kRoot, name, "x").error, EINVAL) << name;
+    EXPECT_EQ(guest_->rename(kRoot, "a", kRoot, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->rename(kRoot, name, kRoot, "b").error, EINVAL) << name;
+    EXPECT_EQ(guest_->link(guest_->lookup(kRoot, "a").node(), kRoot, name).error, EINVAL) << name;
+  }
+  EXPECT_EQ(guest_->lookup(kRoot, std::string(256, 'n')).error, EINVAL);
+  // Without a terminator.
+  EXPECT_EQ(guest_->call(FUSE_LOOKUP, kRoot, to_bytes("a")).error, EINVAL);
+}
+
+TEST_F(ShareServerTest, NoSymlinkIsFollowed) {
+  ASSERT_EQ(::symlink("../secret", shared("out").c_str()), 0);
+  ASSERT_EQ(::symlink("..", shared("up").c_str()), 0);
+  const uint64_t link = guest_->lookup(kRoot, "out").node();
+  EXPECT_EQ(guest_->attributes(link).mode & S_IFMT, uint32_t{S_IFLNK});
+  EXPECT_EQ(guest_->call(FUSE_READLINK, link).text(), "../secret");
+  EXPECT_NE(guest_->open(link, O_RDONLY).error, 0);
+  EXPECT_NE(guest_->create(kRoot, "out").error, 0);
+  const uint64_t up = guest_->lookup(kRoot, "up").node();
+  EXPECT_NE(guest_->lookup(up, "secret").error, 0);
+  EXPECT_NE(guest_->create(up, "evil").error, 0);
+  EXPECT_NE(guest_->call(FUSE_OPENDIR, up, bytes_of(fuse_open_in{})).error, 0);
+  // chmod and attributes stay with the link, too.
+  EXPECT_EQ(guest_->chmod(link, 0777).error, 0);
+  struct stat status{};
+  ASSERT_EQ(::stat((directory_.path() + "/secret").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0644u);
+}
+
+TEST_F(ShareServerTest, ADirectoryThatBecomesASymlinkLeadsNowhere) {
+  ASSERT_TRUE(make_dirs(shared("d")));
+  const uint64_t node = guest_->lookup(kRoot, "d").node();
+  ASSERT_EQ(::rename(shared("d").c_str(), shared("moved").c_str()), 0);
+  ASSERT_EQ(::symlink("..", shared("d").c_str()), 0);
+  // The node is the directory it was.
+  EXPECT_EQ(guest_->create(node, "new").error, 0);
+  EXPECT_EQ(host_text("moved/new"), "");
+  EXPECT_FALSE(path_exists(directory_.path() + "/new"));
+}
+
+TEST_F(ShareServerTest, SpecialFilesOfTheHostAreShownButNeverOpened) {
+  ASSERT_EQ(::mkfifo(shared("fifo").c_str(), 0666), 0);
+  const uint64_t node = guest_->lookup(kRoot, "fifo").node();
+  EXPECT_EQ(guest_->attributes(node).mode & S_IFMT, uint32_t{S_IFIFO});
+  EXPECT_EQ(guest_->open(node, O_RDONLY).error, ENXIO);
+  EXPECT_EQ(guest_->create(kRoot, "fifo").error, ENXIO);
+}
+
+TEST_F(ShareServerTest, WhatTheGuestDoesNotHoldIsStale) {
+  put("a");
+  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  ASSERT_EQ(guest_->lookup(kRoot, "a").node(), node);
+  guest_->forget(node);
+  EXPECT_EQ(guest_->open(node, O_RDONLY).error, 0);
+  guest_->forget(node, 1'000'000);
+  EXPECT_EQ(guest_->open(node, O_RDONLY).error, ESTALE);
+  EXPECT_EQ(guest_->lookup(kRoot, "a").node(), node + 1);
+  guest_->forget(kRoot, UINT64_MAX);
+  EXPECT_EQ(guest_->lookup(kRoot, "a").error, 0);
+  EXPECT_EQ(guest_->lookup(12345, "a").error, ESTALE);
+}
+
+TEST_F(ShareServerTest, HandlesBelongToTheirNode) {
+  put("a");
+  put("b");
+  const uint64_t a = guest_->lookup(kRoot, "a").node(), b = guest_->lookup(kRoot, "b").node();
+  const uint64_t handle = guest_->open(a, O_RDONLY).as<fuse_open_out>().fh;
+  EXPECT_EQ(guest_->read(b, handle, 0, 4).error, EBADF);
+  EXPECT_EQ(guest_->release(a, handle, FUSE_RELEASEDIR).error, EBADF);
+  EXPECT_EQ(guest_->write(a, handle, 0, "x").error, EBADF) << "it was opened for reading";
+  EXPECT_EQ(guest_->read(a, handle, 0, 4).text(), "text");
+}
+
+TEST_F(ShareServerTest, OwnerAndModeAreNoted) {
+  guest_->uid = 1000;
+  guest_->gid = 100;
+  const uint64_t node = guest_->create(kRoot, "a", 0640).node();
+  EXPECT_EQ(guest_->attributes(node).uid, 1000u);
+  EXPECT_EQ(guest_->attributes(node).gid, 100u);
+  ASSERT_EQ(guest_->chown(node, 33, 44).error, 0);
+  ASSERT_EQ(guest_->chmod(node, 04750).error, 0);
+  EXPECT_EQ(guest_->attributes(node).mode, S_IFREG | 04750u);
+  EXPECT_EQ(guest_->attributes(node).uid, 33u);
+  // The host sees no set-id bit and its own user.
+  EXPECT_EQ(host_mode("a"), S_IFREG | 0750u);
+  // A new session finds it.
+  serve({});
+  const auto attributes = guest_->lookup(kRoot, "a").as<fuse_entry_out>().attr;
+  EXPECT_EQ(attributes.mode, S_IFREG | 04750u);
+  EXPECT_EQ(attributes.uid, 33u);
+  EXPECT_EQ(attributes.gid, 44u);
+}
+
+TEST_F(ShareServerTest, WhatNeedsNoNoteHasNone) {
+  guest_->uid = ::geteuid();
+  guest_->gid = ::getegid();
+  guest_->create(kRoot, "a", 0644);
+  guest_->mkdir(kRoot, "d", 0755);
+  EXPECT_EQ(::getxattr(shared("a").c_str(), kOwnerRecordName, nullptr, 0), -1);
+  EXPECT_EQ(::getxattr(shared("d").c_str(), kOwnerRecordName, nullptr, 0), -1);
+}
+
+TEST_F(ShareServerTest, AFileWithoutRightsInTheGuestCanStillBeServed) {
+  Answer made = guest_->create(kRoot, "a", 0000);
+  EXPECT_EQ(guest_->attributes(made.node()).mode, uint32_t{S_IFREG});
+  EXPECT_EQ(host_mode("a"), S_IFREG | 0600u);
+  EXPECT_EQ(guest_->open(made.node(), O_RDWR).error, 0);
+}
+
+TEST_F(ShareServerTest, PrivateModesKeepTheHostsOthersOut) {
+  ShareOptions options;
+  options.host_modes = HostModes::private_;
+  serve(options);
+  guest_->create(kRoot, "a", 0644);
+  guest_->create(kRoot, "x", 0755);
+  guest_->mkdir(kRoot, "d", 0777);
+  EXPECT_EQ(host_mode("a"), S_IFREG | 0600u);
+  EXPECT_EQ(host_mode("x"), S_IFREG | 0700u);
+  EXPECT_EQ(host_mode("d"), S_IFDIR | 0700u);
+  EXPECT_EQ(guest_->attributes(guest_->lookup(kRoot, "a").node()).mode, S_IFREG | 0644u);
+}
+
+TEST_F(ShareServerTest, SpecialFilesOfTheGuestAreNotes) {
+  const uint64_t node = guest_->mknod(kRoot, "null", S_IFCHR | 0666, 0x103).node();
+  EXPECT_EQ(guest_->attributes(node).mode, S_IFCHR | 0666u);
+  EXPECT_EQ(guest_->attributes(node).rdev, 0x103u);
+  EXPECT_EQ(host_mode("null"), S_IFREG | 0666u);
+  EXPECT_EQ(guest_->attributes(guest_->mknod(kRoot, "pipe", S_IFIFO | 0600).node()).mode, S_IFIFO | 0600u);
+  EXPECT_EQ(guest_->mknod(kRoot, "dir", S_IFDIR | 0600).error, EINVAL);
+}
+
+TEST_F(ShareServerTest, NewFilesFollowTheSetGroupBitOfTheirDirectory) {
+  const uint64_t directory = guest_->mkdir(kRoot, "d").node();
+  ASSERT_EQ(guest_->chown(directory, 0, 55).error, 0);
+  ASSERT_EQ(guest_->chmod(directory, 02775).error, 0);
+  EXPECT_EQ(guest_->attributes(guest_->create(directory, "a").node()).gid, 55u);
+  const auto below = guest_->attributes(guest_->mkdir(directory, "e").node());
+  EXPECT_EQ(below.gid, 55u);
+  EXPECT_EQ(below.mode, S_IFDIR | 02755u);
+}
+
+TEST_F(ShareServerTest, ChangesNames) {
+  put("a", "1");
+  put("b", "2");
+  const uint64_t directory = guest_->mkdir(kRoot, "d").node();
+  EXPECT_EQ(guest_->rename(kRoot, "a", kRoot, "b", 1 /* RENAME_NOREPLACE */).error, EEXIST);
+  EXPECT_EQ(guest_->rename(kRoot, "a", directory, "c").error, 0);
+  EXPECT_EQ(host_text("d/c"), "1");
+  EXPECT_EQ(guest_->rename(directory, "c", kRoot, "b", 2 /* RENAME_EXCHANGE */).error, 0);
+  EXPECT_EQ(host_text("b"), "1");
+  EXPECT_EQ(guest_->rename(directory, "c", kRoot, "w", 4 /* RENAME_WHITEOUT */).error, EINVAL);
+  EXPECT_EQ(guest_->rmdir(kRoot, "d").error, ENOTEMPTY);
+  EXPECT_EQ(guest_->unlink(directory, "c").error, 0);
+  EXPECT_EQ(guest_->rmdir(kRoot, "d").error, 0);
+  EXPECT_EQ(guest_->create(directory, "x").error, ENOENT) << "the directory is gone";
+}
+
+TEST_F(ShareServerTest, HardLinksAreOneNode) {
+  put("a");
+  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  Answer linked = guest_->link(node, kRoot, "b");
+  EXPECT_EQ(linked.node(), node);
+  EXPECT_EQ(linked.as<fuse_entry_out>().attr.nlink, 2u);
+  ASSERT_EQ(guest_->symlink(kRoot, "s", "a").error, 0);
+  EXPECT_EQ(guest_->link(guest_->lookup(kRoot, "s").node(), kRoot, "s2").error, 0);
+  EXPECT_EQ(host_mode("s2") & S_IFMT, uint32_t{S_IFLNK});
+}
+
+TEST_F(ShareServerTest, ANamelessFileCanBeGivenAName) {
+  fuse_create_in in{};
+  in.flags = O_RDWR;
+  in.mode = S_IFREG | 0600;
+  Answer made = guest_->call(FUSE_TMPFILE, kRoot, join({bytes_of(in), name_bytes("")}));
+  ASSERT_EQ(made.error, 0);
+  EXPECT_EQ(guest_->write(made.node(), FuseGuest::handle_of(made), 0, "x").error, 0);
+  EXPECT_THAT(guest_->list(kRoot), UnorderedElementsAre(".", ".."));
+  EXPECT_EQ(guest_->link(made.node(), kRoot, "named").error, 0);
+  EXPECT_EQ(host_text("named"), "x");
+}
+
+TEST_F(ShareServerTest, ListsDirectoriesOfAnySizeInPartsOfAnySize) {
+  std::vector<std::string> expected = {".", ".."};
+  for (int i = 0; i < 700; ++i) {
+    expected.push_back(cat("file-", i, std::string(static_cast<size_t>(i % 40), 'n')));
+    put(expected.back());
+  }
+  std::ranges::sort(expected);
+  for (uint32_t opcode : {FUSE_READDIR, FUSE_READDIRPLUS}) {
+    for (uint32_t size : {300u, 4096u, 65536u}) {
+      auto names = guest_->list(kRoot, opcode, size);
+      std::ranges::sort(names);
+      EXPECT_EQ(names, expected) << opcode << " " << size;
+    }
+  }
+  EXPECT_EQ(server_->nodes(), 1u) << "every entry was held once and let go once";
+}
+
+TEST_F(ShareServerTest, AReadOnlyShareRefusesEveryChange) {
+  put("a");
+  ASSERT_TRUE(make_dirs(shared("d")));
+  ShareOptions options;
+  options.writable = Writable::no;
+  serve(options);
+  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  EXPECT_EQ(guest_->open(node, O_RDONLY).error, 0);
+  for (uint32_t flags : {uint32_t{O_WRONLY}, uint32_t{O_RDWR}, uint32_t{O_RDONLY | O_TRUNC}})
+    EXPECT_EQ(guest_->open(node, flags).error, EROFS);
+  EXPECT_EQ(guest_->create(kRoot, "n").error, EROFS);
+  EXPECT_EQ(guest_->mkdir(kRoot, "n").error, EROFS);
+  EXPECT_EQ(guest_->mknod(kRoot, "n", S_IFREG | 0600).error, EROFS);
+  EXPECT_EQ(guest_->symlink(kRoot, "n", "x").error, EROFS);
+  EXPECT_EQ(guest_->link(node, kRoot, "n").error, EROFS);
+  EXPECT_EQ(guest_->unlink(kRoot, "a").error, EROFS);
+  EXPECT_EQ(guest_->rmdir(kRoot, "d").error, EROFS);
+  EXPECT_EQ(guest_->rename(kRoot, "a", kRoot, "b").error, EROFS);
+  EXPECT_EQ(guest_->chmod(node, 0777).error, EROFS);
+  EXPECT_EQ(guest_->setxattr(node, "user.x", "y").error, EROFS);
+  EXPECT_EQ(host_text("a"), "text");
+}
+
+TEST_F(ShareServerTest, ASingleFileIsAllThereIs) {
+  put("a");
+  put("neighbour");
+  ShareOptions options;
+  options.only = "a";
+  serve(options);
+  EXPECT_THAT(guest_->list(kRoot), UnorderedElementsAre(".", "..", "a"));
+  EXPECT_THAT(guest_->list(kRoot, FUSE_READDIRPLUS), UnorderedElementsAre(".", "..", "a"));
+  EXPECT_EQ(guest_->lookup(kRoot, "neighbour").node(), 0u);
+  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  const uint64_t handle = guest_->open(node, O_RDWR | O_TRUNC).as<fuse_open_out>().fh;
+  EXPECT_EQ(guest_->write(node, handle, 0, "new").error, 0);
+  EXPECT_EQ(host_text("a"), "new");
+  EXPECT_EQ(guest_->unlink(kRoot, "a").error, EPERM);
+  EXPECT_EQ(guest_->unlink(kRoot, "neighbour").error, EPERM);
+  EXPECT_EQ(guest_->rename(kRoot, "a", kRoot, "b").error, EPERM);
+  EXPECT_EQ(guest_->create(kRoot, "b").error, EPERM);
+  EXPECT_EQ(guest_->create(kRoot, "neighbour").error, EPERM);
+  EXPECT_EQ(guest_->link(node, kRoot, "b").error, EPERM);
+  EXPECT_EQ(guest_->symlink(kRoot, "b", "x").error, EPERM);
+}
+
+TEST_F(ShareServerTest, AttributesOfTheGuestMeanNothingToTheHost) {
+  put("a");
+  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  ASSERT_EQ(guest_->setxattr(node, "user.comment", "mine").error, 0);
+  ASSERT_EQ(guest_->setxattr(node, "security.capability", "caps").error, 0);
+  EXPECT_EQ(guest_->getxattr(node, "security.capability").text(), "caps");
+  EXPECT_EQ(guest_->getxattr(node, "security.capability", 0).as<fuse_getxattr_out>().size, 4u);
+  EXPECT_EQ(guest_->getxattr(node, "user.comment", 2).error, ERANGE);
+  EXPECT_EQ(::getxattr(shared("a").c_str(), "security.capability", nullptr, 0), -1);
+  ASSERT_EQ(guest_->chown(node, 5, 5).error, 0);
+  const std::string list("user.comment\0security.capability\0", 33);
+  std::string names = guest_->listxattr(node).text();
+  EXPECT_EQ(names.size(), list.size()) << "the note of the owner is hidden";
+  EXPECT_EQ(guest_->setxattr(node, kOwnerRecordName, "0:0:04755:file").error, EPERM);
+  EXPECT_EQ(guest_->getxattr(node, kOwnerRecordName).error, ENODATA);
+  EXPECT_EQ(guest_->setxattr(node, "user.virtiofs.security.capability", "x").error, EPERM);
+  EXPECT_EQ(guest_->setxattr(node, "system.posix_acl_access", "x").error, ENOTSUP);
+  EXPECT_EQ(guest_->call(FUSE_REMOVEXATTR, node, name_bytes("user.comment")).error, 0);
+  EXPECT_EQ(guest_->getxattr(node, "user.comment").error, ENODATA);
+}
+
+TEST_F(ShareServerTest, TruncatesAndSetsTimes) {
+  put("a", "0123456789");
+  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  fuse_setattr_in in{};
+  in.valid = FATTR_SIZE | FATTR_MTIME;
+  in.size = 4;
+  in.mtime = 1'000'000;
+  in.mtimensec = 500;
+  const auto attributes = guest_->setattr(node, in).as<fuse_attr_out>().attr;
+  EXPECT_EQ(attributes.size, 4u);
+  EXPECT_EQ(attributes.mtime, 1'000'000u);
+  EXPECT_EQ(attributes.mtimensec, 500u);
+  EXPECT_EQ(host_text("a"), "0123");
+}
+
+TEST_F(ShareServerTest, TheGuestKeepsItsCacheUntilTheFileChanges) {
+  put("a");
+  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  EXPECT_EQ(guest_->open(node, O_RDONLY).as<fuse_open_out>().open_flags, 0u);
+  EXPECT_EQ(guest_->open(node, O_RDONLY).as<fuse_open_out>().open_flags, uint32_t{FOPEN_KEEP_CACHE});
+  Fd host = open_file(shared("a"), O_WRONLY).value();
+  ASSERT_TRUE(write_full(host.get(), as_bytes("longer than before")));
+  EXPECT_EQ(guest_->open(node, O_RDONLY).as<fuse_open_out>().open_flags, 0u);
+}
+
+TEST_F(ShareServerTest, SeeksPunchesAndCopies) {
+  Answer made = guest_->create(kRoot, "a");
+  const uint64_t node = made.node(), handle = FuseGuest::handle_of(made);
+  ASSERT_EQ(guest_->write(node, handle, 1 << 20, "data").error, 0);
+  fuse_fallocate_in allocate{};
+  allocate.fh = handle;
+  allocate.length = 8192;
+  EXPECT_EQ(guest_->call(FUSE_FALLOCATE, node, bytes_of(allocate)).error, 0);
+  allocate.length = UINT64_MAX;
+  EXPECT_EQ(guest_->call(FUSE_FALLOCATE, node, bytes_of(allocate)).error, EINVAL);
+  fuse_lseek_in seek{};
+  seek.fh = handle;
+  seek.whence = SEEK_DATA;
+  seek.offset = 1 << 19;
+  EXPECT_LE(guest_->call(FUSE_LSEEK, node, bytes_of(seek)).as<fuse_lseek_out>().offset, uint64_t{1} << 20);
+  seek.whence = SEEK_SET;
+  EXPECT_EQ(guest_->call(FUSE_LSEEK, node, bytes_of(seek)).error, EINVAL);
+  Answer copy = guest_->create(kRoot, "b");
+  fuse_copy_file_range_in range{};
+  range.fh_in = handle;
+  range.off_in = 1 << 20;
+  range.nodeid_out = copy.node();
+  range.fh_out = FuseGuest::handle_of(copy);
+  range.len = UINT64_MAX;
+  Answer copied = guest_->call(FUSE_COPY_FILE_RANGE, node, bytes_of(range));
+  EXPECT_EQ(copied.error, 0);
+  EXPECT_EQ(copied.as<fuse_write_out>().size, 4u);
+  EXPECT_EQ(host_text("b"), "data");
+}
+
+TEST_F(ShareServerTest, BoundsWhatTheGuestCanHold) {
+  for (const char* name : {"a", "b", "c", "d"}) put(name);
+  ShareOptions options;
+  options.max_nodes = 3;  // the root is one
+  options.max_handles = 1;
+  serve(options);
+  const uint64_t a = guest_->lookup(kRoot, "a").node();
+  EXPECT_EQ(guest_->lookup(kRoot, "b").error, 0);
+  EXPECT_EQ(guest_->lookup(kRoot, "c").error, ENFILE);
+  EXPECT_EQ(guest_->open(a, O_RDONLY).error, 0);
+  EXPECT_EQ(guest_->open(a, O_RDONLY).error, ENFILE);
+  EXPECT_EQ(guest_->create(kRoot, "new").error, ENFILE);
+  guest_->forget(a);
+  EXPECT_EQ(guest_->lookup(kRoot, "c").error, 0);
+}
+
+TEST_F(ShareServerTest, WorksOnlyBetweenInitAndDestroy) {
+  put("a");
+  EXPECT_EQ(guest_->call(FUSE_DESTROY, 0).error, 0);
+  EXPECT_EQ(guest_->lookup(kRoot, "a").error, EIO);
+  EXPECT_EQ(guest_->init().error, 0);
+  EXPECT_EQ(guest_->lookup(kRoot, "a").error, 0);
+  fuse_init_in in{};
+  in.major = 8;
+  EXPECT_EQ(guest_->call(FUSE_INIT, 0, bytes_of(in)).as<fuse_init_out>().major, 7u);
+}
+
+TEST_F(ShareServerTest, MalformedRequestsAreAnswered) {
+  EXPECT_EQ(guest_->send(Bytes(10)).body.size(), 0u);
+  for (uint32_t opcode = 0; opcode < 60; ++opcode) {
+    if (opcode == FUSE_DESTROY) continue;
+    guest_->call(opcode, kRoot);
+    guest_->call(opcode, kRoot, Bytes(3, 0xff));
+    guest_->call(opcode, kRoot, Bytes(200, 0xff));
+  }
+  EXPECT_EQ(guest_->call(FUSE_LOOKUP, kRoot, Bytes(kMaxArguments + 1)).error, EINVAL);
+  EXPECT_EQ(guest_->call(4711, kRoot).error, ENOSYS);
+  guest_->reply_size = 4;
+  guest_->lookup(kRoot, "a");
+}
+
+}  // namespace
+}  // namespace msb::fs
