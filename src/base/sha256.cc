@@ -1,31 +1,28 @@
 #include "base/sha256.h"
 
-#include <openssl/evp.h>
-
-#include <cstdlib>
+// The plain functions, which OpenSSL 3 would rather see replaced by EVP: those load a provider with every algorithm
+// there is, and openssl.cnf, at the first digest of a process. Here a name is hashed in nearly every command.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 namespace msb {
 
-struct Sha256::State {
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  ~State() { EVP_MD_CTX_free(context); }
-};
+struct Sha256::State : SHA256_CTX {};
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  // Fails only when memory is exhausted or OpenSSL has no SHA-256: nothing can go on then.
-  if (!state_->context || EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1) std::abort();
+  ::SHA256_Init(state_.get());
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(ByteView bytes) {
-  EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
+  ::SHA256_Update(state_.get(), bytes.data(), bytes.size());
 }
 
 Sha256::Digest Sha256::finish() {
   Digest digest{};
-  EVP_DigestFinal_ex(state_->context, digest.data(), nullptr);
+  ::SHA256_Final(digest.data(), state_.get());
   return digest;
 }
 

@@ -11,6 +11,39 @@
 namespace msb::cli {
 namespace {
 
+// What adds commands at the top level, in the order of the help, and all their names, the aliases too.
+struct Commands {
+  void (*add)(CLI::App&, Invocation&);
+  std::initializer_list<std::string_view> names;
+};
+const Commands kCommands[] = {
+    {add_run, {"run"}},
+    {add_create, {"create"}},
+    {add_exec, {"exec"}},
+    {add_shell, {"shell"}},
+    {add_start, {"start"}},
+    {add_stop, {"stop"}},
+    {add_restart, {"restart"}},
+    {add_kill, {"kill"}},
+    {add_remove, {"remove", "rm"}},
+    {add_list, {"list", "ls"}},
+    {add_status, {"status", "ps"}},
+    {add_inspect, {"inspect"}},
+    {add_logs, {"logs"}},
+    {add_ping, {"ping"}},
+    {add_image, {"image", "pull", "load", "save", "images", "rmi"}},
+    {add_doctor, {"doctor"}},
+    {add_version, {"version"}},
+    {add_completion, {}},  // looks at all the others
+};
+
+const Commands* find_commands(const std::vector<std::string>& words) {
+  for (const auto& commands : kCommands)
+    for (auto name : commands.names)
+      if (words.size() > 1 && words[1] == name) return &commands;
+  return nullptr;
+}
+
 void append_options(const CLI::App& app, const std::string& indent, std::string& text) {
   for (const auto* option : app.get_options()) {
     if (option->get_group().empty() || option->get_name() == "--help") continue;
@@ -61,24 +94,12 @@ std::unique_ptr<CLI::App> make_app(Invocation& invocation) {
   app->option_defaults()->always_capture_default(false);
   app->footer("Run `msb COMMAND --help` for a command, `msb --tree` for all of them.");
 
-  add_run(*app, invocation);
-  add_create(*app, invocation);
-  add_exec(*app, invocation);
-  add_shell(*app, invocation);
-  add_start(*app, invocation);
-  add_stop(*app, invocation);
-  add_restart(*app, invocation);
-  add_kill(*app, invocation);
-  add_remove(*app, invocation);
-  add_list(*app, invocation);
-  add_status(*app, invocation);
-  add_inspect(*app, invocation);
-  add_logs(*app, invocation);
-  add_ping(*app, invocation);
-  add_image(*app, invocation);
-  add_doctor(*app, invocation);
-  add_version(*app, invocation);
-  add_completion(*app, invocation);
+  // Telling CLI11 of every option there is takes longer than most commands do.
+  if (const auto* named = find_commands(invocation.program)) {
+    named->add(*app, invocation);
+  } else {
+    for (const auto& commands : kCommands) commands.add(*app, invocation);
+  }
   return app;
 }
 

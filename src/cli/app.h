@@ -1,4 +1,4 @@
-// The whole command line: every command with its options, and the tree printer.
+// The command line: the commands with their options, and the tree printer.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 
 namespace msb::cli {
 
+// Knows the command that the line begins with; all of them when it begins with none.
 std::unique_ptr<CLI::App> make_app(Invocation& invocation);
 
 // Splits at the first "--", so that the guest's words never reach the option parser.

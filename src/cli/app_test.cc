@@ -5,9 +5,11 @@
 namespace msb::cli {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 
 int run_msb(std::vector<std::string> words) {
   Invocation invocation;
@@ -29,6 +31,36 @@ TEST(SplitArguments, without_separator_nothing_trails) {
   auto invocation = split_arguments(2, const_cast<char**>(argv));
   EXPECT_THAT(invocation.trailing, IsEmpty());
   EXPECT_FALSE(invocation.has_separator);
+}
+
+std::vector<std::string> commands_known_to(std::vector<std::string> words) {
+  Invocation invocation;
+  invocation.program = std::move(words);
+  auto app = make_app(invocation);
+  std::vector<std::string> names;
+  for (const auto* command : app->get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+    for (const auto& alias : command->get_aliases()) names.push_back(alias);
+  }
+  return names;
+}
+
+TEST(MakeApp, every_command_and_alias_is_known_when_the_line_begins_with_it) {
+  for (const auto& name : commands_known_to({"msb"}))
+    EXPECT_THAT(commands_known_to({"msb", name}), Contains(name)) << name;
+}
+
+TEST(MakeApp, only_the_command_of_the_line_is_made) {
+  EXPECT_THAT(commands_known_to({"msb", "exec", "box"}), ElementsAre("exec"));
+  EXPECT_THAT(commands_known_to({"msb", "ls"}), ElementsAre("list", "ls"));
+}
+
+TEST(MakeApp, a_line_that_begins_with_no_command_knows_them_all) {
+  auto all = commands_known_to({"msb"});
+  EXPECT_THAT(all, IsSupersetOf({"run", "exec", "image", "completion"}));
+  EXPECT_EQ(commands_known_to({"msb", "--tree"}), all);
+  EXPECT_EQ(commands_known_to({"msb", "frobnicate"}), all);
+  EXPECT_EQ(commands_known_to({"msb", "completion", "bash"}), all);
 }
 
 TEST(RunApp, unknown_command_is_a_usage_error) {

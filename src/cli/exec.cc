@@ -12,14 +12,15 @@ struct Borrowed {
   bool started_here = false;
 
   static Result<Borrowed> get(const std::string& name) {
+    auto running = Sandbox::connect(name);
+    if (running) return Borrowed{std::move(*running), false};
+    if (running.error().kind() != ErrorKind::sandbox_not_running) return fail(std::move(running).error());
     MSB_TRY(auto info, Sandbox::get(name));
-    if (info.status == SandboxStatus::stopped || info.status == SandboxStatus::crashed ||
-        info.status == SandboxStatus::created) {
-      MSB_TRY(auto sandbox, Sandbox::start(name, /*detached=*/false));
-      return Borrowed{std::move(sandbox), true};
-    }
-    MSB_TRY(auto sandbox, Sandbox::connect(name));
-    return Borrowed{std::move(sandbox), false};
+    bool ended = info.status == SandboxStatus::stopped || info.status == SandboxStatus::crashed ||
+                 info.status == SandboxStatus::created;
+    if (!ended) return fail(std::move(running).error());
+    MSB_TRY(auto sandbox, Sandbox::start(name, /*detached=*/false));
+    return Borrowed{std::move(sandbox), true};
   }
 
   Result<int> finish(Result<SessionFlags::Outcome> outcome, Quiet quiet) {

@@ -59,7 +59,6 @@ struct BulkCommand {
 };
 
 Result<> stop_one(const BulkCommand& state, const std::string& name) {
-  MSB_CHECK(Sandbox::get(name).map([](const auto&) {}));
   if (state.force) return Sandbox::kill(name);
   MSB_TRY(auto grace, parse_duration(state.timeout));
   return Sandbox::stop(name, grace);
@@ -112,20 +111,14 @@ void add_restart(CLI::App& root, Invocation& invocation) {
 void add_kill(CLI::App& root, Invocation& invocation) {
   auto state = std::make_shared<BulkCommand>();
   add_bulk(root, invocation, "kill", "Kill sandboxes without a shutdown", "Killed", state,
-           [](const std::string& name) -> Result<> {
-             MSB_CHECK(Sandbox::get(name).map([](const auto&) {}));
-             return Sandbox::kill(name);
-           });
+           [](const std::string& name) { return Sandbox::kill(name); });
 }
 
 void add_remove(CLI::App& root, Invocation& invocation) {
   auto state = std::make_shared<BulkCommand>();
   auto* command = add_bulk(root, invocation, "remove", "Remove stopped sandboxes and their disks", "Removed", state,
                            [state](const std::string& name) -> Result<> {
-                             if (state->force) {
-                               MSB_CHECK(Sandbox::get(name).map([](const auto&) {}));
-                               MSB_CHECK(Sandbox::kill(name));
-                             }
+                             if (state->force) MSB_CHECK(Sandbox::kill(name));
                              return Sandbox::remove(name);
                            });
   command->alias("rm");
