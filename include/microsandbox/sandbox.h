@@ -119,6 +119,8 @@ class MSB_API Sandbox {
   Result<SandboxInfo> info() const;
   Result<> stop(std::chrono::milliseconds timeout = std::chrono::seconds(10));
   Result<> kill();
+  // For a sandbox whose work is done: stop(), or kill() when it keeps nothing (ephemeral, and no disk of the user's).
+  Result<> finish();
   // Blocks until the sandbox process has ended.
   Result<SandboxInfo> wait_until_stopped();
   // Round trip to the agent.

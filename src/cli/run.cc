@@ -50,7 +50,6 @@ Result<int> RunCommand::run(const std::vector<std::string>& words) {
   MSB_CHECK(session.check());
   config.ephemeral = config.name.empty() && !detach;
   config.detached = detach;
-  bool ephemeral = config.ephemeral;
   if (detach) {
     // Empty: the image's own command. See SandboxConfig::startup_command.
     config.startup_command = words;
@@ -70,8 +69,7 @@ Result<int> RunCommand::run(const std::vector<std::string>& words) {
     success(flags.quiet(), "Detached", sandbox.name());
     return 0;
   }
-  // An ephemeral sandbox has nothing worth an orderly shutdown.
-  auto ended = ephemeral ? sandbox.kill() : sandbox.stop();
+  auto ended = sandbox.finish();
   if (!outcome) return fail(std::move(outcome).error());
   MSB_CHECK(ended);
   return outcome->exit_code;

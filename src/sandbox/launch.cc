@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <sstream>
 
+#include "base/temp_dir.h"
 #include "sandbox/msb_path.h"
 
 namespace msb {
@@ -80,14 +82,38 @@ Result<RunningProcess> spawn(const state::LaunchConfig& config, const FileLock& 
   return process;
 }
 
+// What the process has started itself: its machine. Nothing when it has ended already, or where the kernel keeps no
+// such list.
+std::vector<Fd> children_of(int pidfd) {
+  std::vector<Fd> children;
+  constexpr std::string_view kLabel = "\nPid:";
+  auto about = read_file(cat("/proc/self/fdinfo/", pidfd));
+  size_t label = about ? about->find(kLabel) : std::string::npos;
+  if (label == std::string::npos) return children;
+  int pid = std::atoi(about->c_str() + label + kLabel.size());
+  for (const auto& task : names_in(cat("/proc/", pid, "/task"))) {
+    auto list = read_file(cat("/proc/", pid, "/task/", task, "/children"));
+    if (!list) continue;
+    std::istringstream numbers(*list);
+    for (pid_t child = 0; numbers >> child;)
+      if (Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0))); fd) children.push_back(std::move(fd));
+  }
+  return children;
+}
+
 }  // namespace
 
 BootFailure::~BootFailure() = default;
 
 Result<> kill_process(int pidfd, const Deadline& deadline) {
+  auto children = children_of(pidfd);
   if (::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0) < 0 && errno != ESRCH)
     return fail_errno("kill the sandbox process");
   MSB_TRY(bool ended, wait_for(pidfd, POLLIN, deadline));
+  for (const auto& child : children) {
+    if (!ended) break;
+    MSB_TRY(ended, wait_for(child.get(), POLLIN, deadline));
+  }
   if (!ended) return fail(ErrorKind::runtime, "the sandbox process does not end although it was killed");
   return {};
 }

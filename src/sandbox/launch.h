@@ -26,7 +26,8 @@ struct RunningProcess {
 Result<RunningProcess> launch(const state::LaunchConfig& config, const FileLock& lock, const std::string& log,
                               const std::function<void(pid_t)>& on_spawn);
 
-// SIGKILL, then waits for the end.
+// SIGKILL, then waits for the end: of the sandbox process and of its machine, which dies with it a moment later and has
+// disks locked until then.
 Result<> kill_process(int pidfd, const Deadline& deadline);
 
 }  // namespace msb

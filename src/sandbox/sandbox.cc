@@ -37,7 +37,7 @@ struct [[gnu::visibility("hidden")]] Sandbox::State {
   ~State() {
     if (!live.process.parent_watch) return;
     // The watch stays open until then: the sandbox is not to begin an orderly end nobody waits for.
-    if (live.stored.config.ephemeral) {
+    if (keeps_nothing()) {
       (void)kill_sandbox(live.name, live.id);
       return;
     }
@@ -48,6 +48,11 @@ struct [[gnu::visibility("hidden")]] Sandbox::State {
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
+
+  // Then an orderly end, with the guest's files written back, would be for nothing.
+  bool keeps_nothing() const {
+    return live.stored.config.ephemeral && live.stored.config.image.kind != ImageSource::Kind::disk;
+  }
 
   LiveSandbox live;
 };
@@ -103,6 +108,9 @@ Result<> Sandbox::stop(std::chrono::milliseconds timeout) {
 }
 Result<> Sandbox::kill() {
   return kill_sandbox(state_->live.name, state_->live.id);
+}
+Result<> Sandbox::finish() {
+  return state_->keeps_nothing() ? kill() : stop();
 }
 Result<SandboxInfo> Sandbox::wait_until_stopped() {
   return wait_for_end(state_->live.name, state_->live.id);

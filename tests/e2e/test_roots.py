@@ -47,8 +47,21 @@ def test_a_raw_disk_is_written_in_place(msb, disk, tmp_path):
     own = tmp_path / "own.img"
     shutil.copy(disk, own)
     assert msb.ok("run", str(own), "--", "cat", "/etc/mark") == "from the directory\n"
+    # No name, yet the disk is the user's: what is written to it stays.
+    msb.ok("run", str(own), "--", "sh", "-c", "echo once > /etc/once")
+    assert msb.ok("run", str(own), "--", "cat", "/etc/once") == "once\n"
     msb.ok("run", str(own), "--name", "writer", "--", "sh", "-c", "echo written > /etc/written")
     assert msb.ok("run", f"{own}:format=raw,fstype=ext4", "--", "cat", "/etc/written") == "written\n"
+
+
+def test_a_killed_sandbox_has_let_go_of_its_disk(msb, disk, tmp_path):
+    own = tmp_path / "own.img"
+    shutil.copy(disk, own)
+    msb.ok("create", str(own), "--name", "holder")
+    for _ in range(3):
+        msb.ok("kill", "holder")
+        msb.ok("start", "holder")
+    msb.ok("rm", "--force", "holder")
 
 
 def test_a_qcow2_disk(msb, disk, tmp_path):
