@@ -27,6 +27,12 @@ GuestRam::GuestRam(std::vector<Block> blocks) : rest_(std::move(blocks)) {
   memory_ = std::move(*memory);
 }
 
+GuestRam::GuestRam(Block block, uint8_t* memory) : rest_{block} {
+  auto whole = GuestMemory::create({{block.base, memory, block.size}});
+  require(whole.has_value(), "this block is no guest memory");
+  memory_ = std::move(*whole);
+}
+
 GuestAddress GuestRam::allocate(uint64_t size, uint64_t alignment) {
   for (Block& rest : rest_) {
     const uint64_t padding = (alignment - rest.base % alignment) % alignment;

@@ -38,6 +38,8 @@ class GuestRam {
 
   explicit GuestRam(uint64_t size = uint64_t{1} << 20) : GuestRam(std::vector<Block>{{kBase, size}}) {}
   explicit GuestRam(std::vector<Block> blocks);
+  // One block of memory that somebody else owns, filled with zeros.
+  GuestRam(Block block, uint8_t* memory);
   GuestRam(const GuestRam&) = delete;
   GuestRam& operator=(const GuestRam&) = delete;
 
