@@ -4,6 +4,7 @@
 
 #include "base/cat.h"
 #include "kvm/ioctl.h"
+#include "kvm/requirements.h"
 
 namespace msb::kvm {
 namespace {
@@ -46,25 +47,6 @@ class WithEntries {
 using CpuidList = WithEntries<CountAndPadding, kvm_cpuid_entry2>;
 using MsrList = WithEntries<CountAndPadding, kvm_msr_entry>;
 
-struct Needed {
-  int extension;
-  std::string_view name;
-};
-constexpr Needed kNeeded[] = {
-    {KVM_CAP_USER_MEMORY, "memory of user space (KVM_CAP_USER_MEMORY)"},
-    {KVM_CAP_IRQCHIP, "interrupt controllers (KVM_CAP_IRQCHIP)"},
-    {KVM_CAP_EXT_CPUID, "CPUID tables (KVM_CAP_EXT_CPUID)"},
-    {KVM_CAP_IOEVENTFD, "ioeventfd (KVM_CAP_IOEVENTFD)"},
-    {KVM_CAP_IRQFD, "irqfd (KVM_CAP_IRQFD)"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit (KVM_CAP_IMMEDIATE_EXIT)"},
-    {KVM_CAP_MP_STATE, "processor states (KVM_CAP_MP_STATE)"},
-    {KVM_CAP_VCPU_EVENTS, "processor events (KVM_CAP_VCPU_EVENTS)"},
-    {KVM_CAP_XSAVE, "extended processor state (KVM_CAP_XSAVE)"},
-    {KVM_CAP_XCRS, "extended control registers (KVM_CAP_XCRS)"},
-    {KVM_CAP_SET_TSS_ADDR, "a movable task state segment (KVM_CAP_SET_TSS_ADDR)"},
-    {KVM_CAP_SET_IDENTITY_MAP_ADDR, "a movable identity map (KVM_CAP_SET_IDENTITY_MAP_ADDR)"},
-};
-
 }  // namespace
 
 Result<Kvm> Kvm::adopt(Fd fd) {
@@ -75,10 +57,11 @@ Result<Kvm> Kvm::adopt(Fd fd) {
   if (*version != KVM_API_VERSION)
     return fail(ErrorKind::unsupported,
                 cat("this host's KVM has interface version ", *version, ", not ", KVM_API_VERSION));
-  for (const auto& [extension, name] : kNeeded)
-    if (::ioctl(fd.get(), KVM_CHECK_EXTENSION, extension) <= 0)
-      return fail(Error(ErrorKind::unsupported, cat("this host's KVM has no ", name))
-                      .hint("A newer Linux kernel on the host has it; the portable machine does without."));
+  auto lacking =
+      lacking_requirements([&](int extension) { return ::ioctl(fd.get(), KVM_CHECK_EXTENSION, extension) > 0; });
+  if (!lacking.empty())
+    return fail(Error(ErrorKind::unsupported, cat("this host's KVM has no ", lacking))
+                    .hint("A newer Linux kernel on the host has it; the portable machine does without."));
   MSB_TRY(int window_size,
           request(fd.get(), KVM_GET_VCPU_MMAP_SIZE, uintptr_t{0}, "ask KVM for the size of a processor's window"));
   if (static_cast<size_t>(window_size) < sizeof(kvm_run))

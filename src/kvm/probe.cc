@@ -16,28 +16,12 @@
 #include "base/fd.h"
 #include "base/mmap.h"
 #include "kvm/ioctl.h"
+#include "kvm/requirements.h"
 
 namespace msb::kvm {
 namespace {
 
 using State = Verdict::State;
-
-struct Needed {
-  int number;
-  std::string_view name;
-};
-// All of these are in Linux 4.12.
-constexpr Needed kNeeded[] = {
-    {KVM_CAP_USER_MEMORY, "user memory"},
-    {KVM_CAP_IRQCHIP, "interrupt controllers"},
-    {KVM_CAP_SET_TSS_ADDR, "a movable task state segment"},
-    {KVM_CAP_EXT_CPUID, "CPUID tables"},
-    {KVM_CAP_MP_STATE, "processor states"},
-    {KVM_CAP_VCPU_EVENTS, "processor events"},
-    {KVM_CAP_IRQFD, "irqfd"},
-    {KVM_CAP_IOEVENTFD, "ioeventfd"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
-};
 
 // Real mode at 0x1000: adds 1..100 in memory, says both bytes of the sum on port 0xe9, halts.
 constexpr uint64_t kCodeAddress = 0x1000;
@@ -81,26 +65,34 @@ std::string group_of(const struct stat& status) {
   return cat(status.st_gid);
 }
 
+Verdict explain_no_permission(const std::string& device) {
+  struct stat status{};
+  bool for_group = ::stat(device.c_str(), &status) == 0 && (status.st_mode & 0060) == 0060 && status.st_gid != 0;
+  if (!for_group)
+    return {State::no_permission, cat(device, " exists, but this user may not open it"),
+            cat("nobody but root may: `sudo chgrp kvm ", device, " && sudo chmod 660 ", device,
+                " && sudo usermod -aG kvm $USER`, then log in again")};
+  std::string group = group_of(status);
+  return {State::no_permission, cat(device, " is for the group ", group, ", which this user is not in"),
+          cat("join the group: `sudo usermod -aG ", group, " $USER`, then log in again")};
+}
+
 Verdict explain_refusal(const std::string& device, int error) {
-  if (error == EACCES || error == EPERM) {
-    struct stat status{};
-    std::string group = "kvm";
-    bool for_group = ::stat(device.c_str(), &status) == 0 && (status.st_mode & 0060) == 0060 && status.st_gid != 0;
-    if (for_group) group = group_of(status);
-    Verdict verdict{State::no_permission, cat(device, " exists, but this user may not open it"), ""};
-    if (for_group)
-      verdict.advice = cat("join its group: `sudo usermod -aG ", group, " $USER`, then log in again");
-    else
-      verdict.advice = cat("nobody but root may: `sudo chgrp kvm ", device, " && sudo chmod 660 ", device,
-                           " && sudo usermod -aG kvm $USER`, then log in again");
-    return verdict;
-  }
   constexpr std::string_view kAdvice =
       "switch virtualisation on in the firmware (in a virtual machine: nested virtualisation in its host), and load "
-      "the "
-      "module: `sudo modprobe kvm_intel` or `sudo modprobe kvm_amd`";
-  if (error == ENOENT) return {State::missing, cat("there is no ", device), std::string(kAdvice)};
-  return {State::missing, Error::from_errno(error, cat("open ", device)).to_string(), std::string(kAdvice)};
+      "the module: `sudo modprobe kvm_intel` or `sudo modprobe kvm_amd`";
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return explain_no_permission(device);
+    case ENOENT:
+      return {State::missing, cat("there is no ", device), std::string(kAdvice)};
+    case ENXIO:
+    case ENODEV:
+      return {State::missing, cat("nothing in the kernel stands behind ", device), std::string(kAdvice)};
+    default:
+      return {State::broken, Error::from_errno(error, cat("open ", device)).to_string(), "see `dmesg`"};
+  }
 }
 
 Verdict judge(int kvm, const ProbeOptions& options) {
@@ -192,9 +184,7 @@ Result<> check_kvm_interface(int kvm) {
   if (version < 0) return fail(ErrorKind::unsupported, "the device does not answer as KVM does");
   if (version != KVM_API_VERSION)
     return fail(ErrorKind::unsupported, cat("KVM's interface has version ", version, " instead of ", KVM_API_VERSION));
-  std::string lacking;
-  for (const auto& [number, name] : kNeeded)
-    if (::ioctl(kvm, KVM_CHECK_EXTENSION, number) <= 0) lacking += cat(lacking.empty() ? "" : ", ", name);
+  auto lacking = lacking_requirements([&](int extension) { return ::ioctl(kvm, KVM_CHECK_EXTENSION, extension) > 0; });
   if (!lacking.empty()) return fail(ErrorKind::unsupported, cat("the kernel's KVM lacks ", lacking));
   return {};
 }

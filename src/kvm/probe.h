@@ -17,11 +17,11 @@ namespace msb::kvm {
 struct Verdict {
   enum class State {
     works,
-    missing,        // no /dev/kvm
+    missing,        // no /dev/kvm, or no driver behind it
     no_permission,  // it is there, for others
     too_old,        // a kernel without something we need
     no_hardware,    // KVM without hardware virtualisation: an emulation, far slower than the portable machine
-    broken,         // the probe machine did not run as it must
+    broken,         // it cannot be opened for another reason, or the probe machine did not run as it must
   };
   State state = State::missing;
   std::string detail;  // one sentence; for `works` what was found

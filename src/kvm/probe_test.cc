@@ -2,13 +2,19 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <sstream>
 
 #include "base/child.h"
 #include "base/fd.h"
 #include "base/temp_dir.h"
+#include "kvm/requirements.h"
 
 namespace msb::kvm {
 namespace {
@@ -44,21 +50,80 @@ TEST_F(ProbeTest, AMissingDeviceIsExplained) {
   EXPECT_FALSE(read_file(options_.cache_file)) << "whether it may be opened is asked anew each time";
 }
 
-TEST_F(ProbeTest, ADeviceOfOthersNamesTheCommand) {
+// What a user gets who owns nothing. As root in a child that has become nobody.
+Verdict probe_as_nobody(const ProbeOptions& options) {
+  Pipe words = *make_pipe();
+  pid_t pid = ::fork();
+  if (pid == 0) {
+    bool changed = ::geteuid() != 0 || (::setgroups(0, nullptr) == 0 && ::setresgid(65534, 65534, 65534) == 0 &&
+                                        ::setresuid(65534, 65534, 65534) == 0);
+    Verdict verdict = probe(options);
+    std::string text = cat(state_name(verdict.state), "\n", verdict.detail, "\n", verdict.advice);
+    ::_exit(changed && write_full(words.write.get(), as_bytes(text)) ? 0 : 1);
+  }
+  words.write.reset();
+  Child child = *Child::adopt(pid);
+  auto text = read_all(words.read.get(), 4096);
+  EXPECT_EQ(child.wait()->code, 0);
+  std::istringstream lines(text ? std::string(as_text(*text)) : "");
+  Verdict verdict;
+  std::string state;
+  std::getline(lines, state);
+  EXPECT_EQ(state, state_name(State::no_permission));
+  verdict.state = State::no_permission;
+  std::getline(lines, verdict.detail);
+  std::getline(lines, verdict.advice);
+  return verdict;
+}
+
+TEST_F(ProbeTest, ADeviceOfRootAloneNamesTheCommandThatOpensItToAGroup) {
   options_.device = write("kvm", "");
   ASSERT_EQ(::chmod(options_.device.c_str(), 0), 0);
   ASSERT_EQ(::chmod(dir_->path().c_str(), 0755), 0);
-  pid_t pid = ::fork();
-  ASSERT_GE(pid, 0);
-  if (pid == 0) {
-    if (::geteuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0))
-      ::_exit(3);
-    Verdict verdict = probe(options_);
-    bool named = verdict.advice.find("sudo usermod -aG kvm $USER`") != std::string::npos;
-    ::_exit(verdict.state == State::no_permission ? (named ? 0 : 1) : 2);
-  }
-  Child child = *Child::adopt(pid);
-  EXPECT_EQ(child.wait()->code, 0);
+  Verdict verdict = probe_as_nobody(options_);
+  EXPECT_THAT(verdict.detail, HasSubstr("may not open it"));
+  EXPECT_THAT(verdict.advice, HasSubstr("sudo usermod -aG kvm $USER`"));
+}
+
+TEST_F(ProbeTest, ADeviceOfAGroupNamesTheGroupAndTheCommandThatJoinsIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root gives a file to a group that it is not in";
+  options_.device = write("kvm", "");
+  group* daemon = ::getgrnam("daemon");
+  ASSERT_NE(daemon, nullptr);
+  ASSERT_EQ(::chown(options_.device.c_str(), 0, daemon->gr_gid), 0);
+  ASSERT_EQ(::chmod(options_.device.c_str(), 0660), 0);
+  ASSERT_EQ(::chmod(dir_->path().c_str(), 0755), 0);
+  Verdict verdict = probe_as_nobody(options_);
+  EXPECT_THAT(verdict.detail, HasSubstr("for the group daemon"));
+  EXPECT_THAT(verdict.advice, HasSubstr("`sudo usermod -aG daemon $USER`"));
+}
+
+TEST_F(ProbeTest, ADeviceWithoutADriverIsExplained) {
+  options_.device = path("kvm");
+  // Opening a socket says ENXIO, as opening a device without its driver does.
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  ASSERT_LT(options_.device.size(), sizeof(address.sun_path));
+  options_.device.copy(address.sun_path, options_.device.size());
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  Verdict verdict = probe(options_);
+  EXPECT_EQ(verdict.state, State::missing);
+  EXPECT_THAT(verdict.advice, HasSubstr("modprobe"));
+}
+
+TEST_F(ProbeTest, ADeviceThatDoesNotOpenOtherwiseIsBroken) {
+  options_.device = dir_->path();
+  Verdict verdict = probe(options_);
+  EXPECT_EQ(verdict.state, State::broken);
+  EXPECT_THAT(verdict.detail, HasSubstr("Is a directory"));
+  EXPECT_FALSE(read_file(options_.cache_file));
+}
+
+TEST(Requirements, WhatAnOldKernelLacksIsNamed) {
+  EXPECT_EQ(lacking_requirements([](int) { return true; }), "");
+  EXPECT_EQ(lacking_requirements(
+                [](int extension) { return extension != KVM_CAP_IRQFD && extension != KVM_CAP_IMMEDIATE_EXIT; }),
+            "irqfd (KVM_CAP_IRQFD), immediate exit (KVM_CAP_IMMEDIATE_EXIT)");
 }
 
 TEST_F(ProbeTest, SomethingThatIsNotKvmIsRefused) {

@@ -8,6 +8,7 @@
 #include "sandbox/lifecycle.h"
 #include "sandbox/machine_plan.h"
 #include "sandbox/prepare.h"
+#include "state/machine_check.h"
 
 namespace msb {
 namespace {
@@ -133,7 +134,7 @@ void forget(Store& store, const StoredConfig& stored) {
 Result<LiveSandbox> create_sandbox(SandboxConfig config, const PullProgress& progress) {
   if (config.name.empty()) config.name = generate_sandbox_name();
   MSB_CHECK(validate(config));
-  MSB_CHECK(check_host(config));
+  MSB_CHECK(state::check_host_memory(config.memory_mib));
   MSB_TRY(Store store, Store::open());
   MSB_CHECK(check_kvm(store.home, config));
   // What killed processes have left is in nobody's way: that it cannot be tidied up is no reason not to go on.

@@ -82,15 +82,6 @@ Result<> check_free_space(const state::Home& home) {
 
 }  // namespace
 
-Result<> check_host(const SandboxConfig& config) {
-  uint64_t memory = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  if (config.memory_mib > memory / kMiB)
-    return fail(Error(ErrorKind::invalid_config,
-                      cat(config.memory_mib, " MiB of memory are more than this host's ", memory / kMiB, " MiB"))
-                    .hint("give the sandbox less memory"));
-  return {};
-}
-
 Result<> check_kvm(const state::Home& home, const SandboxConfig& config) {
   if (!needs_kvm(config)) return {};
   kvm::Verdict verdict = kvm::probe({.cache_file = home.kvm_probe()});

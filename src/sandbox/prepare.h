@@ -9,10 +9,6 @@
 
 namespace msb {
 
-// Memory that this host does not have is ErrorKind::invalid_config. Processors are shared: there may be more of them
-// than the host has.
-Result<> check_host(const SandboxConfig& config);
-
 // A sandbox that must have KVM on a host that cannot run it: ErrorKind::unsupported, with what to do.
 Result<> check_kvm(const state::Home& home, const SandboxConfig& config);
 

@@ -20,15 +20,6 @@ Result<uint64_t> file_size(const std::string& path, std::string_view what) {
   return static_cast<uint64_t>(found.st_size);
 }
 
-Result<> check_host_memory(uint32_t memory_mib) {
-  uint64_t host =
-      static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) >> 20;
-  if (memory_mib < host) return {};
-  return fail(
-      Error(ErrorKind::invalid_config, cat("memory: ", memory_mib, " MiB is more than this host has (", host, " MiB)"))
-          .hint("Ask for less with --memory."));
-}
-
 Result<> check_disk(const DiskSpec& disk, const std::vector<uint64_t>& sizes, size_t index) {
   bool concat = disk.format == DiskSpec::Format::concat;
   if (disk.files.empty() || (!concat && disk.files.size() != 1) || disk.files.size() > kMaxExtents)
@@ -41,6 +32,15 @@ Result<> check_disk(const DiskSpec& disk, const std::vector<uint64_t>& sizes, si
 }
 
 }  // namespace
+
+Result<> check_host_memory(uint32_t memory_mib) {
+  uint64_t host =
+      static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) >> 20;
+  if (memory_mib < host) return {};
+  return fail(
+      Error(ErrorKind::invalid_config, cat("memory: ", memory_mib, " MiB is more than this host has (", host, " MiB)"))
+          .hint("Ask for less with --memory."));
+}
 
 Result<> check_shape(const MachineSpec& spec, const DiskSizes& sizes) {
   if (spec.vcpus == 0 || spec.vcpus > kMaxVcpus)

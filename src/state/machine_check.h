@@ -20,6 +20,10 @@ using DiskSizes = std::vector<std::vector<uint64_t>>;
 // not whole sectors).
 Result<> check_shape(const MachineSpec& spec, const DiskSizes& sizes);
 
+// Memory that this host does not have is invalid_config. Processors are shared: there may be more of them than the host
+// has.
+Result<> check_host_memory(uint32_t memory_mib);
+
 // check_shape(), and this host: its memory; kernel (PVH), initramfs and disk files there, regular, readable headers.
 Result<DiskSizes> check_machine(const MachineSpec& spec);
 
