@@ -3,59 +3,24 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/kvm.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstring>
 #include <optional>
 #include <utility>
 
 #include "base/cat.h"
 #include "base/fd.h"
-#include "base/mmap.h"
-#include "kvm/ioctl.h"
+#include "kvm/probe_machine.h"
 #include "kvm/requirements.h"
 
 namespace msb::kvm {
 namespace {
 
 using State = Verdict::State;
-
-// Real mode at 0x1000: adds 1..100 in memory, says both bytes of the sum on port 0xe9, halts.
-constexpr uint64_t kCodeAddress = 0x1000;
-constexpr uint16_t kPort = 0xe9, kSum = 5050;
-constexpr std::array<uint8_t, 34> kCode = {
-    0x31, 0xc0,                     // xor ax, ax
-    0xa3, 0x00,  0x20,              // mov [0x2000], ax
-    0xb9, 0x64,  0x00,              // mov cx, 100
-    0x01, 0x0e,  0x00, 0x20,        // again: add [0x2000], cx
-    0xe2, 0xfa,                     // loop again
-    0xa1, 0x00,  0x20,              // mov ax, [0x2000]
-    0xba, kPort, 0x00,              // mov dx, port
-    0xee,                           // out dx, al
-    0x88, 0xe0,                     // mov al, ah
-    0xee,                           // out dx, al
-    0xf4,                           // hlt
-    0xeb, 0xfd,                     // jmp hlt
-    0x90, 0x90,  0x90, 0x90, 0x90,  //
-};
-constexpr size_t kMemory = 0x4000;
-constexpr int kMaxExits = 16;  // two for the port, one for the halt, and some that mean "again"
-
-Result<> enter_real_mode(int vcpu) {
-  kvm_sregs special{};
-  MSB_CHECK(request(vcpu, KVM_GET_SREGS, &special, "read the processor's state"));
-  special.cs.base = 0;
-  special.cs.selector = 0;
-  MSB_CHECK(request(vcpu, KVM_SET_SREGS, &special, "set the processor's state"));
-  kvm_regs registers{};
-  registers.rip = kCodeAddress;
-  registers.rflags = 2;  // the bit that is always set
-  MSB_CHECK(request(vcpu, KVM_SET_REGS, &registers, "set the processor's registers"));
-  return {};
-}
 
 std::string group_of(const struct stat& status) {
   group entry{};
@@ -107,7 +72,8 @@ Verdict judge(int kvm, const ProbeOptions& options) {
             "in a virtual machine, switch on nested virtualisation in its host"};
   if (auto ran = run_probe_machine(kvm); !ran)
     return {State::broken, cat("the probe machine did not run: ", ran.error().to_string()),
-            "see `dmesg` for KVM's own words"};
+            cat("see `dmesg` for KVM's own words",
+                options.cache_file.empty() ? "" : cat("; to have it tried again: `rm ", options.cache_file, "`"))};
   return {State::works, cat("a probe machine ran with hardware virtualisation (", flag, ")"), ""};
 }
 
@@ -187,41 +153,6 @@ Result<> check_kvm_interface(int kvm) {
   auto lacking = lacking_requirements([&](int extension) { return ::ioctl(kvm, KVM_CHECK_EXTENSION, extension) > 0; });
   if (!lacking.empty()) return fail(ErrorKind::unsupported, cat("the kernel's KVM lacks ", lacking));
   return {};
-}
-
-Result<> run_probe_machine(int kvm) {
-  MSB_TRY(int vm_fd, request(kvm, KVM_CREATE_VM, uintptr_t{0}, "create a virtual machine"));
-  Fd vm(vm_fd);
-  MSB_TRY(Mmap memory, Mmap::anonymous(kMemory));
-  std::memcpy(memory.data() + kCodeAddress, kCode.data(), kCode.size());
-  kvm_userspace_memory_region region{0, 0, 0, kMemory, reinterpret_cast<uint64_t>(memory.data())};
-  MSB_CHECK(request(vm.get(), KVM_SET_USER_MEMORY_REGION, &region, "give the machine its memory"));
-  MSB_TRY(int vcpu_fd, request(vm.get(), KVM_CREATE_VCPU, uintptr_t{0}, "create a processor"));
-  Fd vcpu(vcpu_fd);
-  MSB_TRY(int run_size,
-          request(kvm, KVM_GET_VCPU_MMAP_SIZE, uintptr_t{0}, "ask for the size of the processor's window"));
-  if (static_cast<size_t>(run_size) < sizeof(kvm_run))
-    return fail(ErrorKind::runtime, "the processor's window is too small");
-  MSB_TRY(Mmap window, Mmap::shared(vcpu.get(), static_cast<size_t>(run_size)));
-  auto* run = reinterpret_cast<kvm_run*>(window.data());
-  MSB_CHECK(enter_real_mode(vcpu.get()));
-
-  std::string said;
-  for (int exits = 0; exits < kMaxExits; ++exits) {
-    MSB_CHECK(request(vcpu.get(), KVM_RUN, uintptr_t{0}, "run the processor"));
-    if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT && run->io.port == kPort &&
-        run->io.size == 1 && run->io.count == 1 && run->io.data_offset < window.size()) {
-      said.push_back(static_cast<char>(window.data()[run->io.data_offset]));
-    } else if (run->exit_reason == KVM_EXIT_HLT) {
-      bool right = said.size() == 2 && static_cast<uint8_t>(said[0]) == kSum % 256 &&
-                   static_cast<uint8_t>(said[1]) == kSum / 256;
-      if (right) return {};
-      return fail(ErrorKind::runtime, "the guest computed something else");
-    } else if (run->exit_reason != KVM_EXIT_INTR) {
-      return fail(ErrorKind::runtime, cat("the processor stopped with exit reason ", run->exit_reason));
-    }
-  }
-  return fail(ErrorKind::runtime, "the guest did not halt");
 }
 
 Verdict probe(const ProbeOptions& options) {

@@ -3,9 +3,9 @@
 //   Verdict verdict = probe({.cache_file = home.kvm_probe()});
 //   if (!verdict.works()) return fail(verdict.to_error());
 //
-// The answer comes from a virtual machine that really ran: a guest of a few instructions in the caller's process. It is
-// remembered for this boot of the host and this device; whether /dev/kvm may be opened is asked anew each time.
-// Takes some milliseconds the first time, then some microseconds.
+// The answer comes from a virtual machine that really ran (probe_machine.h). It is remembered for this boot of the host
+// and this device; whether /dev/kvm may be opened is asked anew each time. Takes some milliseconds the first time, on a
+// broken KVM some seconds at most, then some microseconds.
 #pragma once
 
 #include <string>
@@ -43,9 +43,8 @@ struct ProbeOptions {
 
 Verdict probe(const ProbeOptions& options);
 
-// The steps, each an ErrorKind::unsupported (too old) or runtime (the machine misbehaved). For tests.
+// The steps. For tests. ErrorKind::unsupported: too old.
 Result<> check_kvm_interface(int kvm);
-Result<> run_probe_machine(int kvm);
 // From the text of /proc/cpuinfo: "svm", "vmx" or "".
 std::string virtualisation_flag(std::string_view cpuinfo);
 

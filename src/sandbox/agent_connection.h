@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/fd.h"
-#include "sandbox/deadline.h"
+#include "base/deadline.h"
 #include "wire/messages.h"
 
 namespace msb {

@@ -7,7 +7,7 @@
 
 #include "base/child.h"
 #include "base/file_lock.h"
-#include "sandbox/deadline.h"
+#include "base/deadline.h"
 #include "state/launch_config.h"
 
 namespace msb {

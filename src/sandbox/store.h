@@ -4,7 +4,7 @@
 
 #include <microsandbox/sandbox.h>
 
-#include "sandbox/deadline.h"
+#include "base/deadline.h"
 #include "state/sandboxes.h"
 
 namespace msb {

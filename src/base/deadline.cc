@@ -1,4 +1,4 @@
-#include "sandbox/deadline.h"
+#include "base/deadline.h"
 
 namespace msb {
 
