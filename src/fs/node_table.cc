@@ -4,11 +4,9 @@
 
 namespace msb::fs {
 
-NodeTable::NodeTable(Fd root, uint32_t root_mode, uint32_t max_nodes) : max_nodes_(max_nodes) {
-  // Not in by_file_: the guest cannot come upon the root by a name, and must not be able to let it go.
-  Entry& entry = nodes_[FUSE_ROOT_ID];
-  entry.node.fd = std::move(root);
-  entry.node.mode = root_mode;
+NodeTable::NodeTable(uint32_t max_nodes) : max_nodes_(max_nodes) {
+  // Not in by_file_: no name leads to it.
+  nodes_[FUSE_ROOT_ID].node.mode = S_IFDIR | 0755;
 }
 
 Node* NodeTable::find(uint64_t id) {
@@ -16,8 +14,8 @@ Node* NodeTable::find(uint64_t id) {
   return found == nodes_.end() ? nullptr : &found->second.node;
 }
 
-std::optional<uint64_t> NodeTable::hold(Fd fd, const struct stat& status) {
-  const std::pair file(status.st_dev, status.st_ino);
+std::optional<uint64_t> NodeTable::hold(Fd fd, const Share& share, const struct stat& status) {
+  const File file(&share, status.st_dev, status.st_ino);
   if (auto known = by_file_.find(file); known != by_file_.end()) {
     ++nodes_.at(known->second).node.lookups;
     return known->second;
@@ -26,6 +24,7 @@ std::optional<uint64_t> NodeTable::hold(Fd fd, const struct stat& status) {
   const uint64_t id = next_id_++;
   Entry& entry = nodes_[id];
   entry.node.fd = std::move(fd);
+  entry.node.share = &share;
   entry.node.mode = status.st_mode;
   entry.node.lookups = 1;
   entry.file = file;

@@ -17,12 +17,12 @@ constexpr uint32_t kPermissions = 07777;
 }  // namespace
 
 // The permission bits for the host's file.
-uint32_t ShareServer::host_mode(uint32_t mode) const {
-  if (options_.ownership == Ownership::host) return mode & kPermissions;
+uint32_t ShareServer::host_mode(const ShareOptions& options, uint32_t mode) {
+  if (options.ownership == Ownership::host) return mode & kPermissions;
   // The server must get at what it has made, whatever the guest says of it.
   const uint32_t own = S_ISDIR(mode) ? 0700 : 0600;
   const bool executable = S_ISREG(mode) && (mode & 0111) != 0;
-  if (options_.host_modes == HostModes::private_) return own | (executable ? 0100 : 0);
+  if (options.host_modes == HostModes::private_) return own | (executable ? 0100 : 0);
   return own | (mode & 0777);
 }
 
@@ -37,7 +37,8 @@ OwnerRecord ShareServer::owner_of_new(const FuseRequest& request, Node& director
 }
 
 int ShareServer::record_new(Node& node, const OwnerRecord& owner) {
-  if (options_.ownership == Ownership::host) {
+  const ShareOptions& options = node.share->options;
+  if (options.ownership == Ownership::host) {
     // As far as the server may: an unprivileged one owns everything it makes.
     const int done = ::fchownat(node.fd.get(), "", owner.uid, owner.gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
     return done < 0 && errno != EPERM ? errno : 0;
@@ -46,7 +47,7 @@ int ShareServer::record_new(Node& node, const OwnerRecord& owner) {
   struct stat status{};
   if (int error = host_status(node, status)) return error;
   // The server's own umask, or an ACL of the directory, may have taken bits away.
-  const uint32_t mode = host_mode(owner.mode);
+  const uint32_t mode = host_mode(options, owner.mode);
   if ((status.st_mode & kPermissions & ~uint32_t{S_ISGID}) != mode) {
     if (::chmod(path_of(node.fd.get()).c_str(), mode) < 0) return errno;
     if (int error = host_status(node, status)) return error;
@@ -57,15 +58,14 @@ int ShareServer::record_new(Node& node, const OwnerRecord& owner) {
 
 // Holds what was just made and notes its owner; takes it away again when that fails.
 int ShareServer::finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry) {
-  const int directory = call.node->fd.get();
-  int error = hold_entry(directory, name, entry);
+  int error = hold_entry(*call.node, name, entry);
   if (!error) {
     Node& node = *nodes_.find(entry.id);
     error = record_new(node, owner);
     if (!error) error = attributes(node, entry.attributes);
     if (error) nodes_.forget(entry.id, 1);
   }
-  if (error) ::unlinkat(directory, name.c_str(), S_ISDIR(owner.mode) ? AT_REMOVEDIR : 0);
+  if (error) ::unlinkat(call.node->fd.get(), name.c_str(), S_ISDIR(owner.mode) ? AT_REMOVEDIR : 0);
   return error;
 }
 
@@ -73,70 +73,72 @@ int ShareServer::mkdir(Call& call) {
   auto in = call.request.take<fuse_mkdir_in>();
   auto name = call.request.take_name();
   if (!in || !name) return EINVAL;
-  if (!visible(call.id(), *name)) return EPERM;
+  if (!visible(*call.node, *name)) return EPERM;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFDIR | (in->mode & kPermissions));
-  if (::mkdirat(call.node->fd.get(), name->c_str(), host_mode(owner.mode)) < 0) return errno;
+  if (::mkdirat(call.node->fd.get(), name->c_str(), host_mode(call.node->share->options, owner.mode)) < 0) return errno;
   Entry entry;
   if (int error = finish_new(call, *name, owner, entry)) return error;
-  return add_entry(call.reply, entry);
+  return add_entry(call.reply, entry, call.node->share->options.trust_ms);
 }
 
 int ShareServer::mknod(Call& call) {
   auto in = call.request.take<fuse_mknod_in>();
   auto name = call.request.take_name();
   if (!in || !name) return EINVAL;
-  if (!visible(call.id(), *name)) return EPERM;
+  if (!visible(*call.node, *name)) return EPERM;
   OwnerRecord owner = owner_of_new(call.request, *call.node, in->mode & (S_IFMT | kPermissions));
   if (!(owner.mode & S_IFMT)) owner.mode |= S_IFREG;
   const bool special = !S_ISREG(owner.mode);
   if (S_ISDIR(owner.mode) || S_ISLNK(owner.mode)) return EINVAL;
   if (S_ISCHR(owner.mode) || S_ISBLK(owner.mode)) owner.rdev = decode_device(in->rdev);
   // The host never gets a device, a FIFO or a socket: an empty file stands for it, and a note says what it is.
-  if (special && options_.ownership == Ownership::host) return EPERM;
+  const ShareOptions& options = call.node->share->options;
+  if (special && options.ownership == Ownership::host) return EPERM;
   Fd fd(::openat(call.node->fd.get(), name->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                 host_mode(S_IFREG | (owner.mode & kPermissions))));
+                 host_mode(options, S_IFREG | (owner.mode & kPermissions))));
   if (!fd) return errno;
   Entry entry;
   if (int error = finish_new(call, *name, owner, entry)) return error;
-  return add_entry(call.reply, entry);
+  return add_entry(call.reply, entry, call.node->share->options.trust_ms);
 }
 
 int ShareServer::symlink(Call& call) {
   auto name = call.request.take_name();
   auto target = call.request.take_string();
   if (!name || !target) return EINVAL;
-  if (!visible(call.id(), *name)) return EPERM;
+  if (!visible(*call.node, *name)) return EPERM;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFLNK | 0777);
   if (::symlinkat(target->c_str(), call.node->fd.get(), name->c_str()) < 0) return errno;
   Entry entry;
   if (int error = finish_new(call, *name, owner, entry)) return error;
-  return add_entry(call.reply, entry);
+  return add_entry(call.reply, entry, call.node->share->options.trust_ms);
 }
 
 int ShareServer::link(Call& call) {
   auto in = call.request.take<fuse_link_in>();
   auto name = call.request.take_name();
   if (!in || !name) return EINVAL;
-  if (!options_.only.empty()) return EPERM;
+  if (!call.node->share->options.only.empty()) return EPERM;
   Node* source = nodes_.find(in->oldnodeid);
   if (!source) return ESTALE;
+  if (source->share != call.node->share) return EXDEV;
   // Through the magic link, which is the node itself: AT_EMPTY_PATH would want a capability.
   if (::linkat(AT_FDCWD, path_of(source->fd.get()).c_str(), call.node->fd.get(), name->c_str(), AT_SYMLINK_FOLLOW) < 0)
     return errno;
-  return reply_entry(call, call.node->fd.get(), *name);
+  return reply_entry(call, *name);
 }
 
 int ShareServer::unlink(Call& call) {
   auto name = call.request.take_name();
   if (!name) return EINVAL;
-  if (!options_.only.empty() && call.id() == FUSE_ROOT_ID) return EPERM;
+  if (!call.node->share->options.only.empty()) return EPERM;
   return ::unlinkat(call.node->fd.get(), name->c_str(), 0) < 0 ? errno : 0;
 }
 
 int ShareServer::rmdir(Call& call) {
   auto name = call.request.take_name();
   if (!name) return EINVAL;
-  if (!options_.only.empty() && call.id() == FUSE_ROOT_ID) return EPERM;
+  if (!call.node->share->options.only.empty()) return EPERM;
   return ::unlinkat(call.node->fd.get(), name->c_str(), AT_REMOVEDIR) < 0 ? errno : 0;
 }
 
@@ -156,9 +158,10 @@ int ShareServer::move(Call& call, uint64_t new_directory, uint32_t flags) {
   auto from = call.request.take_name();
   auto to = call.request.take_name();
   if (!from || !to) return EINVAL;
-  if (!options_.only.empty()) return EPERM;
+  if (!call.node->share->options.only.empty()) return EPERM;
   Node* target = nodes_.find(new_directory);
   if (!target) return ESTALE;
+  if (target->share != call.node->share) return EXDEV;
   return ::renameat2(call.node->fd.get(), from->c_str(), target->fd.get(), to->c_str(), flags) < 0 ? errno : 0;
 }
 

@@ -19,6 +19,13 @@ struct HostEntry {
   std::string name;
 };
 
+struct ShareServer::Listing {
+  FuseReply& reply;
+  Detail detail;
+  Node& directory;
+  bool full = false;  // the last entry found no room
+};
+
 namespace {
 
 constexpr size_t kReadSize = 32 * 1024;
@@ -40,8 +47,11 @@ int ShareServer::opendir(Call& call) {
   if (!S_ISDIR(call.node->mode)) return ENOTDIR;
   if (handles_.full()) return ENFILE;
   if (call.reply.room() < sizeof(fuse_open_out)) return EINVAL;
-  Fd fd(::openat(call.node->fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return errno;
+  Fd fd;
+  if (call.node->share) {
+    fd.reset(::openat(call.node->fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return errno;
+  }
   fuse_open_out out{};
   out.fh = handles_.add({std::move(fd), Handle::Kind::directory, call.id()});
   call.reply.add(out);
@@ -61,43 +71,60 @@ int ShareServer::list(Call& call, Detail detail) {
   if (!in) return EINVAL;
   Handle* handle = handles_.find(in->fh, Handle::Kind::directory, call.id());
   if (!handle) return EBADF;
-  FuseReply& reply = call.reply;
-  bool full = false;
-  while (!full) {
-    if (handle->position != in->offset && ::lseek(handle->fd.get(), static_cast<off_t>(in->offset), SEEK_SET) < 0)
-      return errno;
-    std::array<uint8_t, kReadSize> records;
-    long length = ::syscall(SYS_getdents64, handle->fd.get(), records.data(), records.size());
-    if (length < 0) return errno;
-    if (length == 0) return 0;
-    for (long at = 0; at < length && !full; at += load_le<uint16_t>(&records[static_cast<size_t>(at) + kLength])) {
-      HostEntry entry = parse(&records[static_cast<size_t>(at)]);
-      // Where the descriptor stands is the end of what was read; the guest goes on after what it was given.
-      handle->position = static_cast<uint64_t>(entry.next);
-      if (!is_dots(entry.name) && !visible(call.id(), entry.name)) {
-        in->offset = handle->position;
-        continue;
-      }
-      if (int error = add_name(reply, *handle, entry, detail, full)) return error;
-      if (!full) in->offset = handle->position;
+  Listing listing{call.reply, detail, *call.node};
+  return call.node->share ? list_host(listing, *handle, in->offset) : list_root(listing, in->offset);
+}
+
+int ShareServer::list_root(Listing& listing, uint64_t offset) {
+  for (uint64_t i = offset; i < shares_.size() + 2 && !listing.full; ++i) {
+    HostEntry entry{FUSE_ROOT_ID, static_cast<int64_t>(i + 1), DT_DIR, i == 0 ? "." : ".."};
+    if (i >= 2) {
+      entry.name = shares_[i - 2].name;
+      entry.inode = shares_[i - 2].inode;
     }
-    if (full) handle->position = UINT64_MAX;  // nowhere: the next call seeks
+    if (int error = add_name(listing, entry)) return error;
   }
   return 0;
 }
 
-int ShareServer::add_name(FuseReply& reply, Handle& handle, const HostEntry& entry, Detail detail, bool& full) {
-  const size_t head = detail == Detail::entries ? sizeof(fuse_entry_out) : 0;
+int ShareServer::list_host(Listing& listing, Handle& handle, uint64_t offset) {
+  while (!listing.full) {
+    if (handle.position != offset && ::lseek(handle.fd.get(), static_cast<off_t>(offset), SEEK_SET) < 0) return errno;
+    std::array<uint8_t, kReadSize> records;
+    long length = ::syscall(SYS_getdents64, handle.fd.get(), records.data(), records.size());
+    if (length < 0) return errno;
+    if (length == 0) {
+      handle.position = offset;
+      return 0;
+    }
+    for (long at = 0; at < length && !listing.full;
+         at += load_le<uint16_t>(&records[static_cast<size_t>(at) + kLength])) {
+      HostEntry entry = parse(&records[static_cast<size_t>(at)]);
+      if (is_dots(entry.name) || visible(listing.directory, entry.name))
+        if (int error = add_name(listing, entry)) return error;
+      // The guest goes on behind what it was given; the descriptor stands behind all that was read.
+      if (!listing.full) offset = static_cast<uint64_t>(entry.next);
+      handle.position = static_cast<uint64_t>(entry.next);
+    }
+  }
+  handle.position = UINT64_MAX;  // nowhere: the next call seeks
+  return 0;
+}
+
+int ShareServer::add_name(Listing& listing, const HostEntry& entry) {
+  FuseReply& reply = listing.reply;
+  const size_t head = listing.detail == Detail::entries ? sizeof(fuse_entry_out) : 0;
   const size_t size = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + entry.name.size());
   if (reply.room() < head + size) {
-    full = true;
+    listing.full = true;
     return 0;
   }
-  if (detail == Detail::entries) {
+  if (listing.detail == Detail::entries) {
     Entry found;
     // "." and ".." are not looked up; neither is what has vanished meanwhile or cannot be held: node id 0 says so.
-    if (!is_dots(entry.name) && hold_entry(handle.fd.get(), entry.name, found) != 0) found = {};
-    if (int error = add_entry(reply, found)) return error;
+    if (!is_dots(entry.name) && hold_entry(listing.directory, entry.name, found) != 0) found = {};
+    const Share* share = listing.directory.share;
+    if (int error = add_entry(reply, found, share ? share->options.trust_ms : 0)) return error;
   }
   Bytes bytes(size);
   fuse_dirent out{};

@@ -79,7 +79,7 @@ int ShareServer::add_open(Call& call, Node& node, uint64_t id, Fd fd) {
 int ShareServer::open(Call& call) {
   auto in = call.request.take<fuse_open_in>();
   if (!in) return EINVAL;
-  if (options_.writable == Writable::no && writes(in->flags)) return EROFS;
+  if (call.node->share->options.writable == Writable::no && writes(in->flags)) return EROFS;
   if (handles_.full()) return ENFILE;
   Fd fd;
   if (int error = reopen(*call.node, in->flags, fd)) return error;
@@ -90,18 +90,18 @@ int ShareServer::create_file(Call& call) {
   auto in = call.request.take<fuse_create_in>();
   auto name = call.request.take_name();
   if (!in || !name) return EINVAL;
-  if (!visible(call.id(), *name)) return EPERM;
+  if (!visible(*call.node, *name)) return EPERM;
   if (handles_.full()) return ENFILE;
   if (call.reply.room() < sizeof(fuse_entry_out) + sizeof(fuse_open_out)) return EINVAL;
-  const int directory = call.node->fd.get();
+  const ShareOptions& options = call.node->share->options;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFREG | (in->mode & 07777));
   // Always exclusive at first: what is there already may be anything, and is opened as any other node.
   const int flags = static_cast<int>(in->flags & kOpenFlags & ~uint32_t{O_TRUNC}) | O_CREAT | O_EXCL | O_CLOEXEC;
-  Fd fd(::openat(directory, name->c_str(), flags, host_mode(owner.mode)));
+  Fd fd(::openat(call.node->fd.get(), name->c_str(), flags, host_mode(options, owner.mode)));
   const bool made = static_cast<bool>(fd);
   if (!made && (errno != EEXIST || in->flags & O_EXCL)) return errno;
   Entry entry;
-  int error = made ? finish_new(call, *name, owner, entry) : hold_entry(directory, *name, entry);
+  int error = made ? finish_new(call, *name, owner, entry) : hold_entry(*call.node, *name, entry);
   if (error) return error;
   Node& node = *nodes_.find(entry.id);
   if (!made) error = reopen(node, in->flags, fd);
@@ -109,24 +109,25 @@ int ShareServer::create_file(Call& call) {
     nodes_.forget(entry.id, 1);
     return error;
   }
-  add_entry(call.reply, entry);
+  add_entry(call.reply, entry, options.trust_ms);
   return add_open(call, node, entry.id, std::move(fd));
 }
 
 int ShareServer::tmpfile(Call& call) {
   auto in = call.request.take<fuse_create_in>();
   if (!in) return EINVAL;
-  if (!options_.only.empty()) return EPERM;
+  const ShareOptions& options = call.node->share->options;
+  if (!options.only.empty()) return EPERM;
   if (handles_.full()) return ENFILE;
   if (call.reply.room() < sizeof(fuse_entry_out) + sizeof(fuse_open_out)) return EINVAL;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFREG | (in->mode & 07777));
   const int flags = static_cast<int>(in->flags & (kOpenFlags | O_EXCL)) | O_TMPFILE | O_CLOEXEC;
-  Fd fd(::openat(call.node->fd.get(), ".", flags, host_mode(owner.mode)));
+  Fd fd(::openat(call.node->fd.get(), ".", flags, host_mode(options, owner.mode)));
   if (!fd) return errno;
   Fd path(::open(path_of(fd.get()).c_str(), O_PATH | O_CLOEXEC));
   if (!path) return errno;
   Entry entry;
-  if (int error = hold_file(std::move(path), entry)) return error;
+  if (int error = hold_file(std::move(path), *call.node->share, entry)) return error;
   Node& node = *nodes_.find(entry.id);
   int error = record_new(node, owner);
   if (!error) error = attributes(node, entry.attributes);
@@ -134,7 +135,7 @@ int ShareServer::tmpfile(Call& call) {
     nodes_.forget(entry.id, 1);
     return error;
   }
-  add_entry(call.reply, entry);
+  add_entry(call.reply, entry, options.trust_ms);
   return add_open(call, node, entry.id, std::move(fd));
 }
 
@@ -180,7 +181,7 @@ int ShareServer::release(Call& call) {
   if (!handle) return EBADF;
   // Changes through this handle were the guest's own, and its cache knows them.
   struct stat status{};
-  if (options_.writable == Writable::yes && ::fstat(handle->fd.get(), &status) == 0) {
+  if (call.node->share->options.writable == Writable::yes && ::fstat(handle->fd.get(), &status) == 0) {
     call.node->opened_size = status.st_size;
     call.node->opened_time = status.st_mtim;
   }

@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -25,6 +26,12 @@ bool same(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+// The root never changes; an hour of trust is as good as any.
+uint32_t trust_of(const Node& node) {
+  constexpr uint32_t kRootMs = 3'600'000;
+  return node.share ? node.share->options.trust_ms : kRootMs;
+}
+
 // Where an attribute can be kept.
 bool can_be_noted(uint32_t mode) {
   return S_ISREG(mode) || S_ISDIR(mode);
@@ -37,7 +44,8 @@ int ShareServer::host_status(const Node& node, struct stat& status) const {
 }
 
 void ShareServer::load_record(Node& node, const struct stat& status) const {
-  if (options_.ownership != Ownership::noted || !can_be_noted(node.mode) || same(node.record_time, status.st_ctim))
+  if (node.share->options.ownership != Ownership::noted || !can_be_noted(node.mode) ||
+      same(node.record_time, status.st_ctim))
     return;
   std::array<char, kMaxOwnerRecord> text;
   ssize_t length = ::getxattr(path_of(node.fd.get()).c_str(), kOwnerRecordName, text.data(), text.size());
@@ -55,12 +63,19 @@ void ShareServer::apply_record(const Node& node, struct stat& status) const {
 }
 
 int ShareServer::attributes(Node& node, fuse_attr& out) {
+  if (!node.share) {
+    out.ino = FUSE_ROOT_ID;
+    out.mode = node.mode;
+    out.nlink = 2;
+    out.blksize = 4096;
+    return 0;
+  }
   struct stat status{};
   if (int error = host_status(node, status)) return error;
   load_record(node, status);
   apply_record(node, status);
   // Numbers are one device's; another one mounted below the root gets a range of its own.
-  out.ino = status.st_dev == root_device_ ? status.st_ino : status.st_ino ^ (uint64_t{status.st_dev} << 44);
+  out.ino = status.st_dev == node.share->device ? status.st_ino : status.st_ino ^ (uint64_t{status.st_dev} << 44);
   out.size = static_cast<uint64_t>(status.st_size);
   out.blocks = static_cast<uint64_t>(status.st_blocks);
   out.atime = static_cast<uint64_t>(status.st_atim.tv_sec);
@@ -78,10 +93,10 @@ int ShareServer::attributes(Node& node, fuse_attr& out) {
   return 0;
 }
 
-int ShareServer::hold_file(Fd fd, Entry& entry) {
+int ShareServer::hold_file(Fd fd, const Share& share, Entry& entry) {
   struct stat status{};
   if (::fstatat(fd.get(), "", &status, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) return errno;
-  auto id = nodes_.hold(std::move(fd), status);
+  auto id = nodes_.hold(std::move(fd), share, status);
   if (!id) return ENFILE;
   entry.id = *id;
   int error = attributes(*nodes_.find(*id), entry.attributes);
@@ -89,41 +104,53 @@ int ShareServer::hold_file(Fd fd, Entry& entry) {
   return error;
 }
 
-int ShareServer::hold_entry(int directory, const std::string& name, Entry& entry) {
-  Fd fd(::openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return errno;
-  return hold_file(std::move(fd), entry);
+int ShareServer::hold_entry(const Node& directory, const std::string& name, Entry& entry) {
+  const Share* share = directory.share;
+  Fd fd;
+  if (share) {
+    fd.reset(::openat(directory.fd.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return errno;
+  } else {
+    auto found = std::ranges::find(shares_, name, &Share::name);
+    if (found == shares_.end()) return ENOENT;
+    share = &*found;
+    auto copy = share->root.duplicate();
+    if (!copy) return copy.error().errnum();
+    fd = std::move(*copy);
+  }
+  return hold_file(std::move(fd), *share, entry);
 }
 
-int ShareServer::add_entry(FuseReply& reply, const Entry& entry) {
+int ShareServer::add_entry(FuseReply& reply, const Entry& entry, uint32_t trust_ms) {
   fuse_entry_out out{};
   out.nodeid = entry.id;
   out.attr = entry.attributes;
-  set_valid(options_.trust_ms, out.entry_valid, out.entry_valid_nsec);
-  set_valid(options_.trust_ms, out.attr_valid, out.attr_valid_nsec);
+  set_valid(trust_ms, out.entry_valid, out.entry_valid_nsec);
+  set_valid(trust_ms, out.attr_valid, out.attr_valid_nsec);
   if (reply.add(out)) return 0;
   if (entry.id != 0) nodes_.forget(entry.id, 1);
   return EINVAL;
 }
 
-int ShareServer::reply_entry(Call& call, int directory, const std::string& name) {
+int ShareServer::reply_entry(Call& call, const std::string& name) {
   Entry entry;
-  if (int error = hold_entry(directory, name, entry)) return error;
-  return add_entry(call.reply, entry);
+  if (int error = hold_entry(*call.node, name, entry)) return error;
+  return add_entry(call.reply, entry, trust_of(*call.node));
 }
 
 int ShareServer::lookup(Call& call) {
   auto name = call.request.take_name();
   if (!name) return EINVAL;
-  int error = visible(call.id(), *name) ? reply_entry(call, call.node->fd.get(), *name) : ENOENT;
+  int error = !call.node->share || visible(*call.node, *name) ? reply_entry(call, *name) : ENOENT;
   // "Not there" is an answer the guest may keep, too.
-  return error == ENOENT && options_.trust_ms > 0 ? add_entry(call.reply, Entry{}) : error;
+  const uint32_t trust_ms = trust_of(*call.node);
+  return error == ENOENT && trust_ms > 0 ? add_entry(call.reply, Entry{}, trust_ms) : error;
 }
 
 int ShareServer::getattr(Call& call) {
   fuse_attr_out out{};
   if (int error = attributes(*call.node, out.attr)) return error;
-  set_valid(options_.trust_ms, out.attr_valid, out.attr_valid_nsec);
+  set_valid(trust_of(*call.node), out.attr_valid, out.attr_valid_nsec);
   return call.reply.add(out) ? 0 : EINVAL;
 }
 
@@ -147,7 +174,8 @@ int ShareServer::set_owner_and_mode(Node& node, const fuse_setattr_in& in) {
   const struct stat host = status;
   load_record(node, status);
   apply_record(node, status);
-  if (options_.ownership == Ownership::host) {
+  const ShareOptions& options = node.share->options;
+  if (options.ownership == Ownership::host) {
     uid_t uid = in.valid & FATTR_UID ? in.uid : static_cast<uid_t>(-1);
     gid_t gid = in.valid & FATTR_GID ? in.gid : static_cast<gid_t>(-1);
     if (in.valid & (FATTR_UID | FATTR_GID) &&
@@ -163,7 +191,7 @@ int ShareServer::set_owner_and_mode(Node& node, const fuse_setattr_in& in) {
   if (in.valid & FATTR_GID) record.gid = in.gid;
   if (in.valid & FATTR_MODE) {
     record.mode = (record.mode & S_IFMT) | (in.mode & kPermissions);
-    uint32_t mode = host_mode(record.mode);
+    uint32_t mode = host_mode(options, record.mode);
     if (mode != (host.st_mode & kPermissions) && ::chmod(path_of(node.fd.get()).c_str(), mode) < 0) return errno;
   }
   struct stat now{};

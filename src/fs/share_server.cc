@@ -4,25 +4,32 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <set>
 
 namespace msb::fs {
 
-Result<std::unique_ptr<ShareServer>> ShareServer::create(Fd root, ShareOptions options) {
-  struct stat status{};
-  if (::fstat(root.get(), &status) < 0) return fail_errno("look at the shared directory");
-  if (!S_ISDIR(status.st_mode)) return fail(ErrorKind::invalid_config, "what is to be shared is not a directory");
-  MSB_TRY(Fd again, root.duplicate());
-  std::unique_ptr<ShareServer> server(new ShareServer(std::move(again), status.st_mode, std::move(options)));
-  server->root_ = std::move(root);
-  server->root_device_ = status.st_dev;
-  return server;
+Result<std::unique_ptr<ShareServer>> ShareServer::create(std::vector<Share> shares, Options options) {
+  std::set<std::string> names;
+  for (auto& share : shares) {
+    const std::string& name = share.name;
+    if (name.empty() || name.size() > 255 || name == "." || name == ".." || name.find('/') != name.npos ||
+        !names.insert(name).second)
+      return fail(ErrorKind::invalid_config, cat("a share cannot be named '", name, "'"));
+    struct stat status{};
+    if (::fstat(share.root.get(), &status) < 0) return fail_errno(cat("look at the directory of the share ", name));
+    if (!S_ISDIR(status.st_mode))
+      return fail(ErrorKind::invalid_config, cat("what is to be shared as ", name, " is not a directory"));
+    share.device = status.st_dev;
+    share.inode = status.st_ino;
+  }
+  return std::unique_ptr<ShareServer>(new ShareServer(std::move(shares), std::move(options)));
 }
 
-ShareServer::ShareServer(Fd root, uint32_t root_mode, ShareOptions options)
-    : options_(std::move(options)),
-      nodes_(std::move(root), root_mode, options_.max_nodes),
-      handles_(options_.max_handles),
-      root_mode_(root_mode) {}
+ShareServer::ShareServer(std::vector<Share> shares, Options options)
+    : shares_(std::move(shares)),
+      options_(std::move(options)),
+      nodes_(options_.max_nodes),
+      handles_(options_.max_handles) {}
 
 uint32_t ShareServer::answer(Buffers request_buffers, Buffers reply_buffers) {
   FuseRequest request;
@@ -48,10 +55,12 @@ int ShareServer::run(FuseRequest& request, FuseReply& reply) {
   Operation wanted = operation(opcode);
   if (!wanted) return ENOSYS;
   if (!ready_ && opcode != FUSE_INIT) return EIO;
-  if (options_.writable == Writable::no && changes_something(opcode)) return EROFS;
   Call call{request, reply, nodes_.find(request.header().nodeid)};
-  const bool whole = opcode == FUSE_INIT || opcode == FUSE_DESTROY;
-  if (!call.node && !whole) return ESTALE;
+  if (opcode == FUSE_INIT || opcode == FUSE_DESTROY) return (this->*wanted)(call);
+  if (!call.node) return ESTALE;
+  const Share* share = call.node->share;
+  if (!share && !works_on_root(opcode)) return changes_something(opcode) ? EROFS : EOPNOTSUPP;
+  if (share && share->options.writable == Writable::no && changes_something(opcode)) return EROFS;
   return (this->*wanted)(call);
 }
 
@@ -158,12 +167,36 @@ bool ShareServer::changes_something(uint32_t opcode) {
   }
 }
 
+bool ShareServer::works_on_root(uint32_t opcode) {
+  switch (opcode) {
+    case FUSE_LOOKUP:
+    case FUSE_GETATTR:
+    case FUSE_STATFS:
+    case FUSE_SYNCFS:
+    case FUSE_OPENDIR:
+    case FUSE_READDIR:
+    case FUSE_READDIRPLUS:
+    case FUSE_RELEASEDIR:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string ShareServer::path_of(int fd) const {
   return cat(options_.descriptors, "/", fd);
 }
 
-bool ShareServer::visible(uint64_t directory, const std::string& name) const {
-  return options_.only.empty() || directory != FUSE_ROOT_ID || name == options_.only;
+bool ShareServer::is_top(const Node& node) {
+  if (!node.share || !S_ISDIR(node.mode)) return false;
+  struct stat status{};
+  return ::fstat(node.fd.get(), &status) == 0 && status.st_dev == node.share->device &&
+         status.st_ino == node.share->inode;
+}
+
+bool ShareServer::visible(const Node& directory, const std::string& name) {
+  const std::string& only = directory.share->options.only;
+  return only.empty() || name == only || !is_top(directory);
 }
 
 }  // namespace msb::fs

@@ -1,13 +1,15 @@
-// ShareServer: answers the FUSE requests of a guest about one directory of the host.
+// ShareServer: answers the FUSE requests of a guest about directories of the host. The root holds one directory for
+// each share, by its name, and nothing else can be in it.
 //
 //   MSB_TRY(auto root, open_file(path, O_PATH | O_DIRECTORY));
-//   MSB_TRY(auto server, ShareServer::create(std::move(root), options));
+//   MSB_TRY(auto server, ShareServer::create({{"work", std::move(root), {}}}));
 //   uint32_t written = server->answer(request_buffers, reply_buffers);   // for each request; 0: it has no answer
 //
 // Containment. The guest names files by node ids it was given and by single components of paths: never "..", "." or a
 // '/'. Nothing follows a symlink: the guest's kernel resolves them itself, within its own file systems. A node is an
 // O_PATH descriptor, so a rename on the host cannot lead elsewhere. Only regular files and directories are ever
-// opened; devices, sockets and FIFOs of the host are shown, but their contents cannot be reached.
+// opened; devices, sockets and FIFOs of the host are shown, but their contents cannot be reached. Nothing moves from
+// one share to another but by being copied.
 //
 // The guest's kernel checks permissions (virtio-fs mounts do so always) by the attributes reported here. The server's
 // own rights on the host are the outer bound. On a read-only share every change is refused here, whatever the guest's
@@ -23,14 +25,25 @@
 #include "fs/fuse_request.h"
 #include "fs/handle_table.h"
 #include "fs/node_table.h"
-#include "fs/share_options.h"
+#include "fs/share.h"
 
 namespace msb::fs {
 
 class ShareServer {
  public:
-  // `root`: an O_PATH descriptor of a directory. ErrorKind::invalid_config when it is none.
-  static Result<std::unique_ptr<ShareServer>> create(Fd root, ShareOptions options);
+  struct Options {
+    // Inodes that the guest may hold at once; each is an open descriptor here. Beyond: ENFILE in the guest.
+    uint32_t max_nodes = 500'000;
+    uint32_t max_handles = 100'000;  // open files and directories, the same
+    // A directory in which N is a magic link to descriptor N of this process; in a fence it has another name.
+    std::string descriptors = "/proc/self/fd";
+  };
+
+  // ErrorKind::invalid_config when a root is no directory, or a name is none or taken.
+  static Result<std::unique_ptr<ShareServer>> create(std::vector<Share> shares) {
+    return create(std::move(shares), Options{});
+  }
+  static Result<std::unique_ptr<ShareServer>> create(std::vector<Share> shares, Options options);
 
   // Bytes written into `reply`; 0 when the request wants no answer (or is not even a header).
   uint32_t answer(Buffers request, Buffers reply);
@@ -53,9 +66,10 @@ class ShareServer {
     fuse_attr attributes{};
   };
 
-  ShareServer(Fd root, uint32_t root_mode, ShareOptions options);
+  ShareServer(std::vector<Share> shares, Options options);
   static Operation operation(uint32_t opcode);
   static bool changes_something(uint32_t opcode);
+  static bool works_on_root(uint32_t opcode);
   int run(FuseRequest& request, FuseReply& reply);
 
   // share_session.cc
@@ -76,11 +90,13 @@ class ShareServer {
   void apply_record(const Node& node, struct stat& status) const;
   int store_record(Node& node, const OwnerRecord& record);
   int set_owner_and_mode(Node& node, const fuse_setattr_in& in);
-  int hold_entry(int directory, const std::string& name, Entry& entry);
-  int hold_file(Fd fd, Entry& entry);
-  int reply_entry(Call& call, int directory, const std::string& name);
-  int add_entry(FuseReply& reply, const Entry& entry);
-  bool visible(uint64_t directory, const std::string& name) const;
+  int hold_entry(const Node& directory, const std::string& name, Entry& entry);
+  int hold_file(Fd fd, const Share& share, Entry& entry);
+  int reply_entry(Call& call, const std::string& name);
+  int add_entry(FuseReply& reply, const Entry& entry, uint32_t trust_ms);
+  static bool is_top(const Node& node);  // a share's own directory
+  // Whether the guest may know this name in this directory.
+  static bool visible(const Node& directory, const std::string& name);
   std::string path_of(int fd) const;
 
   // share_files.cc
@@ -104,8 +120,11 @@ class ShareServer {
   int releasedir(Call& call);
   int fsyncdir(Call& call);
   enum class Detail { names, entries };
+  struct Listing;  // one answer to a READDIR
   int list(Call& call, Detail detail);
-  int add_name(FuseReply& reply, Handle& handle, const struct HostEntry& entry, Detail detail, bool& full);
+  int list_root(Listing& listing, uint64_t offset);
+  int list_host(Listing& listing, Handle& handle, uint64_t offset);
+  int add_name(Listing& listing, const struct HostEntry& entry);
 
   // share_changes.cc
   int mkdir(Call& call);
@@ -118,7 +137,7 @@ class ShareServer {
   int rename2(Call& call);
   int move(Call& call, uint64_t new_directory, uint32_t flags);
   OwnerRecord owner_of_new(const FuseRequest& request, Node& directory, uint32_t mode);
-  uint32_t host_mode(uint32_t mode) const;
+  static uint32_t host_mode(const ShareOptions& options, uint32_t mode);
   int record_new(Node& node, const OwnerRecord& owner);
   int finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry);
 
@@ -127,14 +146,11 @@ class ShareServer {
   int setxattr(Call& call);
   int listxattr(Call& call);
   int removexattr(Call& call);
-  int host_name_of(const std::string& guest_name, std::string& host_name) const;
 
-  ShareOptions options_;
+  std::vector<Share> shares_;  // constant: nodes point to them
+  Options options_;
   NodeTable nodes_;
   HandleTable handles_;
-  Fd root_;  // a second descriptor, to begin anew with at INIT
-  uint32_t root_mode_;
-  dev_t root_device_ = 0;
   bool ready_ = false;
 };
 

@@ -43,15 +43,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Host host;
   host.lay_out();
   ShareOptions options;
-  options.max_nodes = 20;
-  options.max_handles = 5;
   ByteReader input({data, size});
   if (auto mode = input.le<uint8_t>()) {
     options.writable = *mode & 1 ? Writable::no : Writable::yes;
     options.host_modes = *mode & 2 ? HostModes::private_ : HostModes::mirror;
     if (*mode & 4) options.only = "a";
   }
-  auto server = ShareServer::create(open_file(host.share, O_PATH | O_DIRECTORY).value(), options).value();
+  std::vector<Share> shares;
+  shares.push_back({"share", open_file(host.share, O_PATH | O_DIRECTORY).value(), options});
+  auto server = ShareServer::create(std::move(shares), {.max_nodes = 20, .max_handles = 5}).value();
   fuse_in_header header{};
   fuse_init_in init{};
   header.opcode = FUSE_INIT;
@@ -67,6 +67,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (server->answer(in, out) > reply.size()) std::abort();
   };
   send(header, {reinterpret_cast<const uint8_t*>(&init), sizeof(init)});
+  header.opcode = FUSE_LOOKUP;
+  header.nodeid = FUSE_ROOT_ID;
+  send(header, as_bytes({"share", 6}));
   for (int requests = 0; requests < 50; ++requests) {
     auto opcode = input.le<uint8_t>(), node = input.le<uint8_t>();
     auto length = input.le<uint16_t>();

@@ -20,19 +20,27 @@ using testing::FuseGuest;
 using testing::join;
 using testing::name_bytes;
 using ::testing::UnorderedElementsAre;
-constexpr uint64_t kRoot = FUSE_ROOT_ID;
+// The share, the first node of every session.
+constexpr uint64_t kTop = FUSE_ROOT_ID + 1;
 
 class ShareServerTest : public ::testing::Test {
  protected:
-  void SetUp() override { serve({}); }
-  void serve(ShareOptions options) {
-    auto root = open_file(shared(), O_PATH | O_DIRECTORY);
-    ASSERT_TRUE(root);
-    auto server = ShareServer::create(std::move(*root), std::move(options));
+  void SetUp() override { serve(ShareOptions{}); }
+  void serve(ShareOptions options, const ShareServer::Options& bounds = {}) {
+    std::vector<Share> shares;
+    shares.push_back(share("share", std::move(options)));
+    serve(std::move(shares), bounds);
+    ASSERT_EQ(guest_->lookup(FUSE_ROOT_ID, "share").node(), kTop);
+  }
+  void serve(std::vector<Share> shares, const ShareServer::Options& bounds = {}) {
+    auto server = ShareServer::create(std::move(shares), bounds);
     ASSERT_TRUE(server) << server.error().to_string();
     server_ = std::move(*server);
     guest_.emplace(*server_);
     ASSERT_EQ(guest_->init().error, 0);
+  }
+  Share share(const std::string& name, ShareOptions options = {}) const {
+    return {name, open_file(shared(), O_PATH | O_DIRECTORY).value(), std::move(options)};
   }
   std::string shared(const std::string& name = {}) const {
     return directory_.path() + "/share" + (name.empty() ? "" : "/" + name);
@@ -58,7 +66,7 @@ class ShareServerTest : public ::testing::Test {
 };
 
 TEST_F(ShareServerTest, ReadsAndWritesFiles) {
-  Answer made = guest_->create(kRoot, "a");
+  Answer made = guest_->create(kTop, "a");
   ASSERT_EQ(made.error, 0);
   const uint64_t node = made.node(), handle = FuseGuest::handle_of(made);
   EXPECT_EQ(guest_->write(node, handle, 0, "hello world").as<fuse_write_out>().size, 11u);
@@ -75,7 +83,7 @@ TEST_F(ShareServerTest, ReadsAndWritesFiles) {
 
 TEST_F(ShareServerTest, AMebibyteInOneRequest) {
   const std::string data(kMaxData, 'x');
-  Answer made = guest_->create(kRoot, "a");
+  Answer made = guest_->create(kTop, "a");
   EXPECT_EQ(guest_->write(made.node(), FuseGuest::handle_of(made), 0, data).as<fuse_write_out>().size, kMaxData);
   EXPECT_EQ(guest_->read(made.node(), FuseGuest::handle_of(made), 0, kMaxData).text(), data);
   EXPECT_EQ(guest_->write(made.node(), FuseGuest::handle_of(made), 0, data + "x").error, EINVAL);
@@ -83,12 +91,12 @@ TEST_F(ShareServerTest, AMebibyteInOneRequest) {
 
 TEST_F(ShareServerTest, LooksUpWhatIsThereAndSaysForHowLong) {
   put("a");
-  auto entry = guest_->lookup(kRoot, "a").as<fuse_entry_out>();
-  EXPECT_GT(entry.nodeid, kRoot);
+  auto entry = guest_->lookup(kTop, "a").as<fuse_entry_out>();
+  EXPECT_GT(entry.nodeid, kTop);
   EXPECT_EQ(entry.attr.mode, S_IFREG | 0644u);
   EXPECT_EQ(entry.entry_valid, 1u);
   // A name that is not there can be trusted as long.
-  Answer none = guest_->lookup(kRoot, "b");
+  Answer none = guest_->lookup(kTop, "b");
   EXPECT_EQ(none.error, 0);
   EXPECT_EQ(none.node(), 0u);
   EXPECT_EQ(guest_->lookup(entry.nodeid, "x").error, ENOTDIR);
@@ -97,29 +105,29 @@ TEST_F(ShareServerTest, LooksUpWhatIsThereAndSaysForHowLong) {
 TEST_F(ShareServerTest, NamesThatAreNoNamesAreRefused) {
   put("a");
   for (const char* name : {"", ".", "..", "/", "a/b", "../secret", "/etc/passwd"}) {
-    EXPECT_EQ(guest_->lookup(kRoot, name).error, EINVAL) << name;
-    EXPECT_EQ(guest_->create(kRoot, name).error, EINVAL) << name;
-    EXPECT_EQ(guest_->mkdir(kRoot, name).error, EINVAL) << name;
-    EXPECT_EQ(guest_->unlink(kRoot, name).error, EINVAL) << name;
-    EXPECT_EQ(guest_->symlink(kRoot, name, "x").error, EINVAL) << name;
-    EXPECT_EQ(guest_->rename(kRoot, "a", kRoot, name).error, EINVAL) << name;
-    EXPECT_EQ(guest_->rename(kRoot, name, kRoot, "b").error, EINVAL) << name;
-    EXPECT_EQ(guest_->link(guest_->lookup(kRoot, "a").node(), kRoot, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->lookup(kTop, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->create(kTop, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->mkdir(kTop, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->unlink(kTop, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->symlink(kTop, name, "x").error, EINVAL) << name;
+    EXPECT_EQ(guest_->rename(kTop, "a", kTop, name).error, EINVAL) << name;
+    EXPECT_EQ(guest_->rename(kTop, name, kTop, "b").error, EINVAL) << name;
+    EXPECT_EQ(guest_->link(guest_->lookup(kTop, "a").node(), kTop, name).error, EINVAL) << name;
   }
-  EXPECT_EQ(guest_->lookup(kRoot, std::string(256, 'n')).error, EINVAL);
+  EXPECT_EQ(guest_->lookup(kTop, std::string(256, 'n')).error, EINVAL);
   // Without a terminator.
-  EXPECT_EQ(guest_->call(FUSE_LOOKUP, kRoot, to_bytes("a")).error, EINVAL);
+  EXPECT_EQ(guest_->call(FUSE_LOOKUP, kTop, to_bytes("a")).error, EINVAL);
 }
 
 TEST_F(ShareServerTest, NoSymlinkIsFollowed) {
   ASSERT_EQ(::symlink("../secret", shared("out").c_str()), 0);
   ASSERT_EQ(::symlink("..", shared("up").c_str()), 0);
-  const uint64_t link = guest_->lookup(kRoot, "out").node();
+  const uint64_t link = guest_->lookup(kTop, "out").node();
   EXPECT_EQ(guest_->attributes(link).mode & S_IFMT, uint32_t{S_IFLNK});
   EXPECT_EQ(guest_->call(FUSE_READLINK, link).text(), "../secret");
   EXPECT_NE(guest_->open(link, O_RDONLY).error, 0);
-  EXPECT_NE(guest_->create(kRoot, "out").error, 0);
-  const uint64_t up = guest_->lookup(kRoot, "up").node();
+  EXPECT_NE(guest_->create(kTop, "out").error, 0);
+  const uint64_t up = guest_->lookup(kTop, "up").node();
   EXPECT_NE(guest_->lookup(up, "secret").error, 0);
   EXPECT_NE(guest_->create(up, "evil").error, 0);
   EXPECT_NE(guest_->call(FUSE_OPENDIR, up, bytes_of(fuse_open_in{})).error, 0);
@@ -132,7 +140,7 @@ TEST_F(ShareServerTest, NoSymlinkIsFollowed) {
 
 TEST_F(ShareServerTest, ADirectoryThatBecomesASymlinkLeadsNowhere) {
   ASSERT_TRUE(make_dirs(shared("d")));
-  const uint64_t node = guest_->lookup(kRoot, "d").node();
+  const uint64_t node = guest_->lookup(kTop, "d").node();
   ASSERT_EQ(::rename(shared("d").c_str(), shared("moved").c_str()), 0);
   ASSERT_EQ(::symlink("..", shared("d").c_str()), 0);
   // The node is the directory it was.
@@ -143,30 +151,30 @@ TEST_F(ShareServerTest, ADirectoryThatBecomesASymlinkLeadsNowhere) {
 
 TEST_F(ShareServerTest, SpecialFilesOfTheHostAreShownButNeverOpened) {
   ASSERT_EQ(::mkfifo(shared("fifo").c_str(), 0666), 0);
-  const uint64_t node = guest_->lookup(kRoot, "fifo").node();
+  const uint64_t node = guest_->lookup(kTop, "fifo").node();
   EXPECT_EQ(guest_->attributes(node).mode & S_IFMT, uint32_t{S_IFIFO});
   EXPECT_EQ(guest_->open(node, O_RDONLY).error, ENXIO);
-  EXPECT_EQ(guest_->create(kRoot, "fifo").error, ENXIO);
+  EXPECT_EQ(guest_->create(kTop, "fifo").error, ENXIO);
 }
 
 TEST_F(ShareServerTest, WhatTheGuestDoesNotHoldIsStale) {
   put("a");
-  const uint64_t node = guest_->lookup(kRoot, "a").node();
-  ASSERT_EQ(guest_->lookup(kRoot, "a").node(), node);
+  const uint64_t node = guest_->lookup(kTop, "a").node();
+  ASSERT_EQ(guest_->lookup(kTop, "a").node(), node);
   guest_->forget(node);
   EXPECT_EQ(guest_->open(node, O_RDONLY).error, 0);
   guest_->forget(node, 1'000'000);
   EXPECT_EQ(guest_->open(node, O_RDONLY).error, ESTALE);
-  EXPECT_EQ(guest_->lookup(kRoot, "a").node(), node + 1);
-  guest_->forget(kRoot, UINT64_MAX);
-  EXPECT_EQ(guest_->lookup(kRoot, "a").error, 0);
+  EXPECT_EQ(guest_->lookup(kTop, "a").node(), node + 1);
+  guest_->forget(FUSE_ROOT_ID, UINT64_MAX);
+  EXPECT_EQ(guest_->lookup(FUSE_ROOT_ID, "share").error, 0);
   EXPECT_EQ(guest_->lookup(12345, "a").error, ESTALE);
 }
 
 TEST_F(ShareServerTest, HandlesBelongToTheirNode) {
   put("a");
   put("b");
-  const uint64_t a = guest_->lookup(kRoot, "a").node(), b = guest_->lookup(kRoot, "b").node();
+  const uint64_t a = guest_->lookup(kTop, "a").node(), b = guest_->lookup(kTop, "b").node();
   const uint64_t handle = guest_->open(a, O_RDONLY).as<fuse_open_out>().fh;
   EXPECT_EQ(guest_->read(b, handle, 0, 4).error, EBADF);
   EXPECT_EQ(guest_->release(a, handle, FUSE_RELEASEDIR).error, EBADF);
@@ -177,7 +185,7 @@ TEST_F(ShareServerTest, HandlesBelongToTheirNode) {
 TEST_F(ShareServerTest, OwnerAndModeAreNoted) {
   guest_->uid = 1000;
   guest_->gid = 100;
-  const uint64_t node = guest_->create(kRoot, "a", 0640).node();
+  const uint64_t node = guest_->create(kTop, "a", 0640).node();
   EXPECT_EQ(guest_->attributes(node).uid, 1000u);
   EXPECT_EQ(guest_->attributes(node).gid, 100u);
   ASSERT_EQ(guest_->chown(node, 33, 44).error, 0);
@@ -187,8 +195,8 @@ TEST_F(ShareServerTest, OwnerAndModeAreNoted) {
   // The host sees no set-id bit and its own user.
   EXPECT_EQ(host_mode("a"), S_IFREG | 0750u);
   // A new session finds it.
-  serve({});
-  const auto attributes = guest_->lookup(kRoot, "a").as<fuse_entry_out>().attr;
+  serve(ShareOptions{});
+  const auto attributes = guest_->lookup(kTop, "a").as<fuse_entry_out>().attr;
   EXPECT_EQ(attributes.mode, S_IFREG | 04750u);
   EXPECT_EQ(attributes.uid, 33u);
   EXPECT_EQ(attributes.gid, 44u);
@@ -197,14 +205,14 @@ TEST_F(ShareServerTest, OwnerAndModeAreNoted) {
 TEST_F(ShareServerTest, WhatNeedsNoNoteHasNone) {
   guest_->uid = ::geteuid();
   guest_->gid = ::getegid();
-  guest_->create(kRoot, "a", 0644);
-  guest_->mkdir(kRoot, "d", 0755);
+  guest_->create(kTop, "a", 0644);
+  guest_->mkdir(kTop, "d", 0755);
   EXPECT_EQ(::getxattr(shared("a").c_str(), kOwnerRecordName, nullptr, 0), -1);
   EXPECT_EQ(::getxattr(shared("d").c_str(), kOwnerRecordName, nullptr, 0), -1);
 }
 
 TEST_F(ShareServerTest, AFileWithoutRightsInTheGuestCanStillBeServed) {
-  Answer made = guest_->create(kRoot, "a", 0000);
+  Answer made = guest_->create(kTop, "a", 0000);
   EXPECT_EQ(guest_->attributes(made.node()).mode, uint32_t{S_IFREG});
   EXPECT_EQ(host_mode("a"), S_IFREG | 0600u);
   EXPECT_EQ(guest_->open(made.node(), O_RDWR).error, 0);
@@ -214,26 +222,26 @@ TEST_F(ShareServerTest, PrivateModesKeepTheHostsOthersOut) {
   ShareOptions options;
   options.host_modes = HostModes::private_;
   serve(options);
-  guest_->create(kRoot, "a", 0644);
-  guest_->create(kRoot, "x", 0755);
-  guest_->mkdir(kRoot, "d", 0777);
+  guest_->create(kTop, "a", 0644);
+  guest_->create(kTop, "x", 0755);
+  guest_->mkdir(kTop, "d", 0777);
   EXPECT_EQ(host_mode("a"), S_IFREG | 0600u);
   EXPECT_EQ(host_mode("x"), S_IFREG | 0700u);
   EXPECT_EQ(host_mode("d"), S_IFDIR | 0700u);
-  EXPECT_EQ(guest_->attributes(guest_->lookup(kRoot, "a").node()).mode, S_IFREG | 0644u);
+  EXPECT_EQ(guest_->attributes(guest_->lookup(kTop, "a").node()).mode, S_IFREG | 0644u);
 }
 
 TEST_F(ShareServerTest, SpecialFilesOfTheGuestAreNotes) {
-  const uint64_t node = guest_->mknod(kRoot, "null", S_IFCHR | 0666, 0x103).node();
+  const uint64_t node = guest_->mknod(kTop, "null", S_IFCHR | 0666, 0x103).node();
   EXPECT_EQ(guest_->attributes(node).mode, S_IFCHR | 0666u);
   EXPECT_EQ(guest_->attributes(node).rdev, 0x103u);
   EXPECT_EQ(host_mode("null"), S_IFREG | 0666u);
-  EXPECT_EQ(guest_->attributes(guest_->mknod(kRoot, "pipe", S_IFIFO | 0600).node()).mode, S_IFIFO | 0600u);
-  EXPECT_EQ(guest_->mknod(kRoot, "dir", S_IFDIR | 0600).error, EINVAL);
+  EXPECT_EQ(guest_->attributes(guest_->mknod(kTop, "pipe", S_IFIFO | 0600).node()).mode, S_IFIFO | 0600u);
+  EXPECT_EQ(guest_->mknod(kTop, "dir", S_IFDIR | 0600).error, EINVAL);
 }
 
 TEST_F(ShareServerTest, NewFilesFollowTheSetGroupBitOfTheirDirectory) {
-  const uint64_t directory = guest_->mkdir(kRoot, "d").node();
+  const uint64_t directory = guest_->mkdir(kTop, "d").node();
   ASSERT_EQ(guest_->chown(directory, 0, 55).error, 0);
   ASSERT_EQ(guest_->chmod(directory, 02775).error, 0);
   EXPECT_EQ(guest_->attributes(guest_->create(directory, "a").node()).gid, 55u);
@@ -245,27 +253,27 @@ TEST_F(ShareServerTest, NewFilesFollowTheSetGroupBitOfTheirDirectory) {
 TEST_F(ShareServerTest, ChangesNames) {
   put("a", "1");
   put("b", "2");
-  const uint64_t directory = guest_->mkdir(kRoot, "d").node();
-  EXPECT_EQ(guest_->rename(kRoot, "a", kRoot, "b", 1 /* RENAME_NOREPLACE */).error, EEXIST);
-  EXPECT_EQ(guest_->rename(kRoot, "a", directory, "c").error, 0);
+  const uint64_t directory = guest_->mkdir(kTop, "d").node();
+  EXPECT_EQ(guest_->rename(kTop, "a", kTop, "b", 1 /* RENAME_NOREPLACE */).error, EEXIST);
+  EXPECT_EQ(guest_->rename(kTop, "a", directory, "c").error, 0);
   EXPECT_EQ(host_text("d/c"), "1");
-  EXPECT_EQ(guest_->rename(directory, "c", kRoot, "b", 2 /* RENAME_EXCHANGE */).error, 0);
+  EXPECT_EQ(guest_->rename(directory, "c", kTop, "b", 2 /* RENAME_EXCHANGE */).error, 0);
   EXPECT_EQ(host_text("b"), "1");
-  EXPECT_EQ(guest_->rename(directory, "c", kRoot, "w", 4 /* RENAME_WHITEOUT */).error, EINVAL);
-  EXPECT_EQ(guest_->rmdir(kRoot, "d").error, ENOTEMPTY);
+  EXPECT_EQ(guest_->rename(directory, "c", kTop, "w", 4 /* RENAME_WHITEOUT */).error, EINVAL);
+  EXPECT_EQ(guest_->rmdir(kTop, "d").error, ENOTEMPTY);
   EXPECT_EQ(guest_->unlink(directory, "c").error, 0);
-  EXPECT_EQ(guest_->rmdir(kRoot, "d").error, 0);
+  EXPECT_EQ(guest_->rmdir(kTop, "d").error, 0);
   EXPECT_EQ(guest_->create(directory, "x").error, ENOENT) << "the directory is gone";
 }
 
 TEST_F(ShareServerTest, HardLinksAreOneNode) {
   put("a");
-  const uint64_t node = guest_->lookup(kRoot, "a").node();
-  Answer linked = guest_->link(node, kRoot, "b");
+  const uint64_t node = guest_->lookup(kTop, "a").node();
+  Answer linked = guest_->link(node, kTop, "b");
   EXPECT_EQ(linked.node(), node);
   EXPECT_EQ(linked.as<fuse_entry_out>().attr.nlink, 2u);
-  ASSERT_EQ(guest_->symlink(kRoot, "s", "a").error, 0);
-  EXPECT_EQ(guest_->link(guest_->lookup(kRoot, "s").node(), kRoot, "s2").error, 0);
+  ASSERT_EQ(guest_->symlink(kTop, "s", "a").error, 0);
+  EXPECT_EQ(guest_->link(guest_->lookup(kTop, "s").node(), kTop, "s2").error, 0);
   EXPECT_EQ(host_mode("s2") & S_IFMT, uint32_t{S_IFLNK});
 }
 
@@ -273,11 +281,11 @@ TEST_F(ShareServerTest, ANamelessFileCanBeGivenAName) {
   fuse_create_in in{};
   in.flags = O_RDWR;
   in.mode = S_IFREG | 0600;
-  Answer made = guest_->call(FUSE_TMPFILE, kRoot, join({bytes_of(in), name_bytes("")}));
+  Answer made = guest_->call(FUSE_TMPFILE, kTop, join({bytes_of(in), name_bytes("")}));
   ASSERT_EQ(made.error, 0);
   EXPECT_EQ(guest_->write(made.node(), FuseGuest::handle_of(made), 0, "x").error, 0);
-  EXPECT_THAT(guest_->list(kRoot), UnorderedElementsAre(".", ".."));
-  EXPECT_EQ(guest_->link(made.node(), kRoot, "named").error, 0);
+  EXPECT_THAT(guest_->list(kTop), UnorderedElementsAre(".", ".."));
+  EXPECT_EQ(guest_->link(made.node(), kTop, "named").error, 0);
   EXPECT_EQ(host_text("named"), "x");
 }
 
@@ -290,12 +298,12 @@ TEST_F(ShareServerTest, ListsDirectoriesOfAnySizeInPartsOfAnySize) {
   std::ranges::sort(expected);
   for (uint32_t opcode : {FUSE_READDIR, FUSE_READDIRPLUS}) {
     for (uint32_t size : {300u, 4096u, 65536u}) {
-      auto names = guest_->list(kRoot, opcode, size);
+      auto names = guest_->list(kTop, opcode, size);
       std::ranges::sort(names);
       EXPECT_EQ(names, expected) << opcode << " " << size;
     }
   }
-  EXPECT_EQ(server_->nodes(), 1u) << "every entry was held once and let go once";
+  EXPECT_EQ(server_->nodes(), 2u) << "every entry was held once and let go once";
 }
 
 TEST_F(ShareServerTest, AReadOnlyShareRefusesEveryChange) {
@@ -304,18 +312,18 @@ TEST_F(ShareServerTest, AReadOnlyShareRefusesEveryChange) {
   ShareOptions options;
   options.writable = Writable::no;
   serve(options);
-  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  const uint64_t node = guest_->lookup(kTop, "a").node();
   EXPECT_EQ(guest_->open(node, O_RDONLY).error, 0);
   for (uint32_t flags : {uint32_t{O_WRONLY}, uint32_t{O_RDWR}, uint32_t{O_RDONLY | O_TRUNC}})
     EXPECT_EQ(guest_->open(node, flags).error, EROFS);
-  EXPECT_EQ(guest_->create(kRoot, "n").error, EROFS);
-  EXPECT_EQ(guest_->mkdir(kRoot, "n").error, EROFS);
-  EXPECT_EQ(guest_->mknod(kRoot, "n", S_IFREG | 0600).error, EROFS);
-  EXPECT_EQ(guest_->symlink(kRoot, "n", "x").error, EROFS);
-  EXPECT_EQ(guest_->link(node, kRoot, "n").error, EROFS);
-  EXPECT_EQ(guest_->unlink(kRoot, "a").error, EROFS);
-  EXPECT_EQ(guest_->rmdir(kRoot, "d").error, EROFS);
-  EXPECT_EQ(guest_->rename(kRoot, "a", kRoot, "b").error, EROFS);
+  EXPECT_EQ(guest_->create(kTop, "n").error, EROFS);
+  EXPECT_EQ(guest_->mkdir(kTop, "n").error, EROFS);
+  EXPECT_EQ(guest_->mknod(kTop, "n", S_IFREG | 0600).error, EROFS);
+  EXPECT_EQ(guest_->symlink(kTop, "n", "x").error, EROFS);
+  EXPECT_EQ(guest_->link(node, kTop, "n").error, EROFS);
+  EXPECT_EQ(guest_->unlink(kTop, "a").error, EROFS);
+  EXPECT_EQ(guest_->rmdir(kTop, "d").error, EROFS);
+  EXPECT_EQ(guest_->rename(kTop, "a", kTop, "b").error, EROFS);
   EXPECT_EQ(guest_->chmod(node, 0777).error, EROFS);
   EXPECT_EQ(guest_->setxattr(node, "user.x", "y").error, EROFS);
   EXPECT_EQ(host_text("a"), "text");
@@ -327,25 +335,25 @@ TEST_F(ShareServerTest, ASingleFileIsAllThereIs) {
   ShareOptions options;
   options.only = "a";
   serve(options);
-  EXPECT_THAT(guest_->list(kRoot), UnorderedElementsAre(".", "..", "a"));
-  EXPECT_THAT(guest_->list(kRoot, FUSE_READDIRPLUS), UnorderedElementsAre(".", "..", "a"));
-  EXPECT_EQ(guest_->lookup(kRoot, "neighbour").node(), 0u);
-  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  EXPECT_THAT(guest_->list(kTop), UnorderedElementsAre(".", "..", "a"));
+  EXPECT_THAT(guest_->list(kTop, FUSE_READDIRPLUS), UnorderedElementsAre(".", "..", "a"));
+  EXPECT_EQ(guest_->lookup(kTop, "neighbour").node(), 0u);
+  const uint64_t node = guest_->lookup(kTop, "a").node();
   const uint64_t handle = guest_->open(node, O_RDWR | O_TRUNC).as<fuse_open_out>().fh;
   EXPECT_EQ(guest_->write(node, handle, 0, "new").error, 0);
   EXPECT_EQ(host_text("a"), "new");
-  EXPECT_EQ(guest_->unlink(kRoot, "a").error, EPERM);
-  EXPECT_EQ(guest_->unlink(kRoot, "neighbour").error, EPERM);
-  EXPECT_EQ(guest_->rename(kRoot, "a", kRoot, "b").error, EPERM);
-  EXPECT_EQ(guest_->create(kRoot, "b").error, EPERM);
-  EXPECT_EQ(guest_->create(kRoot, "neighbour").error, EPERM);
-  EXPECT_EQ(guest_->link(node, kRoot, "b").error, EPERM);
-  EXPECT_EQ(guest_->symlink(kRoot, "b", "x").error, EPERM);
+  EXPECT_EQ(guest_->unlink(kTop, "a").error, EPERM);
+  EXPECT_EQ(guest_->unlink(kTop, "neighbour").error, EPERM);
+  EXPECT_EQ(guest_->rename(kTop, "a", kTop, "b").error, EPERM);
+  EXPECT_EQ(guest_->create(kTop, "b").error, EPERM);
+  EXPECT_EQ(guest_->create(kTop, "neighbour").error, EPERM);
+  EXPECT_EQ(guest_->link(node, kTop, "b").error, EPERM);
+  EXPECT_EQ(guest_->symlink(kTop, "b", "x").error, EPERM);
 }
 
 TEST_F(ShareServerTest, AttributesOfTheGuestMeanNothingToTheHost) {
   put("a");
-  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  const uint64_t node = guest_->lookup(kTop, "a").node();
   ASSERT_EQ(guest_->setxattr(node, "user.comment", "mine").error, 0);
   ASSERT_EQ(guest_->setxattr(node, "security.capability", "caps").error, 0);
   EXPECT_EQ(guest_->getxattr(node, "security.capability").text(), "caps");
@@ -366,7 +374,7 @@ TEST_F(ShareServerTest, AttributesOfTheGuestMeanNothingToTheHost) {
 
 TEST_F(ShareServerTest, TruncatesAndSetsTimes) {
   put("a", "0123456789");
-  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  const uint64_t node = guest_->lookup(kTop, "a").node();
   fuse_setattr_in in{};
   in.valid = FATTR_SIZE | FATTR_MTIME;
   in.size = 4;
@@ -381,7 +389,7 @@ TEST_F(ShareServerTest, TruncatesAndSetsTimes) {
 
 TEST_F(ShareServerTest, TheGuestKeepsItsCacheUntilTheFileChanges) {
   put("a");
-  const uint64_t node = guest_->lookup(kRoot, "a").node();
+  const uint64_t node = guest_->lookup(kTop, "a").node();
   EXPECT_EQ(guest_->open(node, O_RDONLY).as<fuse_open_out>().open_flags, 0u);
   EXPECT_EQ(guest_->open(node, O_RDONLY).as<fuse_open_out>().open_flags, uint32_t{FOPEN_KEEP_CACHE});
   Fd host = open_file(shared("a"), O_WRONLY).value();
@@ -390,7 +398,7 @@ TEST_F(ShareServerTest, TheGuestKeepsItsCacheUntilTheFileChanges) {
 }
 
 TEST_F(ShareServerTest, SeeksPunchesAndCopies) {
-  Answer made = guest_->create(kRoot, "a");
+  Answer made = guest_->create(kTop, "a");
   const uint64_t node = made.node(), handle = FuseGuest::handle_of(made);
   ASSERT_EQ(guest_->write(node, handle, 1 << 20, "data").error, 0);
   fuse_fallocate_in allocate{};
@@ -406,7 +414,7 @@ TEST_F(ShareServerTest, SeeksPunchesAndCopies) {
   EXPECT_LE(guest_->call(FUSE_LSEEK, node, bytes_of(seek)).as<fuse_lseek_out>().offset, uint64_t{1} << 20);
   seek.whence = SEEK_SET;
   EXPECT_EQ(guest_->call(FUSE_LSEEK, node, bytes_of(seek)).error, EINVAL);
-  Answer copy = guest_->create(kRoot, "b");
+  Answer copy = guest_->create(kTop, "b");
   fuse_copy_file_range_in range{};
   range.fh_in = handle;
   range.off_in = 1 << 20;
@@ -421,43 +429,89 @@ TEST_F(ShareServerTest, SeeksPunchesAndCopies) {
 
 TEST_F(ShareServerTest, BoundsWhatTheGuestCanHold) {
   for (const char* name : {"a", "b", "c", "d"}) put(name);
-  ShareOptions options;
-  options.max_nodes = 3;  // the root is one
-  options.max_handles = 1;
-  serve(options);
-  const uint64_t a = guest_->lookup(kRoot, "a").node();
-  EXPECT_EQ(guest_->lookup(kRoot, "b").error, 0);
-  EXPECT_EQ(guest_->lookup(kRoot, "c").error, ENFILE);
+  serve(ShareOptions{}, {.max_nodes = 4, .max_handles = 1});  // two nodes are root and share
+  const uint64_t a = guest_->lookup(kTop, "a").node();
+  EXPECT_EQ(guest_->lookup(kTop, "b").error, 0);
+  EXPECT_EQ(guest_->lookup(kTop, "c").error, ENFILE);
   EXPECT_EQ(guest_->open(a, O_RDONLY).error, 0);
   EXPECT_EQ(guest_->open(a, O_RDONLY).error, ENFILE);
-  EXPECT_EQ(guest_->create(kRoot, "new").error, ENFILE);
+  EXPECT_EQ(guest_->create(kTop, "new").error, ENFILE);
   guest_->forget(a);
-  EXPECT_EQ(guest_->lookup(kRoot, "c").error, 0);
+  EXPECT_EQ(guest_->lookup(kTop, "c").error, 0);
 }
 
 TEST_F(ShareServerTest, WorksOnlyBetweenInitAndDestroy) {
   put("a");
   EXPECT_EQ(guest_->call(FUSE_DESTROY, 0).error, 0);
-  EXPECT_EQ(guest_->lookup(kRoot, "a").error, EIO);
+  EXPECT_EQ(guest_->lookup(kTop, "a").error, EIO);
   EXPECT_EQ(guest_->init().error, 0);
-  EXPECT_EQ(guest_->lookup(kRoot, "a").error, 0);
+  EXPECT_EQ(guest_->lookup(kTop, "a").error, ESTALE) << "a new session holds nothing";
+  EXPECT_EQ(guest_->lookup(FUSE_ROOT_ID, "share").error, 0);
+  EXPECT_EQ(guest_->lookup(kTop, "a").error, 0);
   fuse_init_in in{};
   in.major = 8;
   EXPECT_EQ(guest_->call(FUSE_INIT, 0, bytes_of(in)).as<fuse_init_out>().major, 7u);
+}
+
+TEST_F(ShareServerTest, TheRootHoldsTheSharesAndNothingElse) {
+  std::vector<Share> shares;
+  shares.push_back(share("one"));
+  shares.push_back(share("two", {.writable = Writable::no}));
+  serve(std::move(shares));
+  for (uint32_t opcode : {FUSE_READDIR, FUSE_READDIRPLUS})
+    EXPECT_THAT(guest_->list(FUSE_ROOT_ID, opcode, 300), UnorderedElementsAre(".", "..", "one", "two"));
+  EXPECT_EQ(guest_->attributes(FUSE_ROOT_ID).mode, S_IFDIR | 0755u);
+  EXPECT_EQ(guest_->call(FUSE_STATFS, FUSE_ROOT_ID).error, 0);
+  EXPECT_EQ(guest_->call(FUSE_SYNCFS, FUSE_ROOT_ID, bytes_of(uint64_t{0})).error, 0);
+  EXPECT_EQ(guest_->lookup(FUSE_ROOT_ID, "three").node(), 0u);
+  EXPECT_EQ(guest_->create(FUSE_ROOT_ID, "x").error, EROFS);
+  EXPECT_EQ(guest_->mkdir(FUSE_ROOT_ID, "x").error, EROFS);
+  EXPECT_EQ(guest_->rmdir(FUSE_ROOT_ID, "one").error, EROFS);
+  EXPECT_EQ(guest_->chmod(FUSE_ROOT_ID, 0).error, EROFS);
+  EXPECT_EQ(guest_->getxattr(FUSE_ROOT_ID, "user.x").error, EOPNOTSUPP);
+  EXPECT_EQ(guest_->open(FUSE_ROOT_ID, O_RDONLY).error, EOPNOTSUPP);
+}
+
+TEST_F(ShareServerTest, SharesAreFileSystemsOfTheirOwn) {
+  std::vector<Share> shares;
+  shares.push_back(share("one"));
+  shares.push_back(share("two", {.writable = Writable::no}));
+  serve(std::move(shares));
+  put("a");
+  const uint64_t one = guest_->lookup(FUSE_ROOT_ID, "one").node(), two = guest_->lookup(FUSE_ROOT_ID, "two").node();
+  const uint64_t a = guest_->lookup(one, "a").node();
+  EXPECT_NE(guest_->lookup(two, "a").node(), a) << "the same file of the host, on other terms";
+  EXPECT_EQ(guest_->open(a, O_WRONLY).error, 0);
+  EXPECT_EQ(guest_->open(guest_->lookup(two, "a").node(), O_WRONLY).error, EROFS);
+  EXPECT_EQ(guest_->link(guest_->lookup(two, "a").node(), one, "b").error, EXDEV);
+  EXPECT_EQ(guest_->rename(one, "a", two, "b").error, EXDEV);
+  EXPECT_EQ(guest_->rename(two, "a", one, "b").error, EROFS);
+}
+
+TEST_F(ShareServerTest, NamesOfSharesMustBeNames) {
+  for (const char* name : {"", ".", "..", "a/b"}) {
+    std::vector<Share> shares;
+    shares.push_back(share(name));
+    EXPECT_FALSE(ShareServer::create(std::move(shares))) << name;
+  }
+  std::vector<Share> twice;
+  twice.push_back(share("a"));
+  twice.push_back(share("a"));
+  EXPECT_FALSE(ShareServer::create(std::move(twice)));
 }
 
 TEST_F(ShareServerTest, MalformedRequestsAreAnswered) {
   EXPECT_EQ(guest_->send(Bytes(10)).body.size(), 0u);
   for (uint32_t opcode = 0; opcode < 60; ++opcode) {
     if (opcode == FUSE_DESTROY) continue;
-    guest_->call(opcode, kRoot);
-    guest_->call(opcode, kRoot, Bytes(3, 0xff));
-    guest_->call(opcode, kRoot, Bytes(200, 0xff));
+    guest_->call(opcode, kTop);
+    guest_->call(opcode, kTop, Bytes(3, 0xff));
+    guest_->call(opcode, kTop, Bytes(200, 0xff));
   }
-  EXPECT_EQ(guest_->call(FUSE_LOOKUP, kRoot, Bytes(kMaxArguments + 1)).error, EINVAL);
-  EXPECT_EQ(guest_->call(4711, kRoot).error, ENOSYS);
+  EXPECT_EQ(guest_->call(FUSE_LOOKUP, kTop, Bytes(kMaxArguments + 1)).error, EINVAL);
+  EXPECT_EQ(guest_->call(4711, kTop).error, ENOSYS);
   guest_->reply_size = 4;
-  guest_->lookup(kRoot, "a");
+  guest_->lookup(kTop, "a");
 }
 
 }  // namespace

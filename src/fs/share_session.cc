@@ -31,10 +31,8 @@ int ShareServer::init(Call& call) {
   if (in.major != FUSE_KERNEL_VERSION) return call.reply.add(out) ? 0 : EINVAL;
 
   // A new session: what an earlier one held is gone.
-  auto root = root_.duplicate();
-  if (!root) return root.error().errnum();
   handles_ = HandleTable(options_.max_handles);
-  nodes_ = NodeTable(std::move(*root), root_mode_, options_.max_nodes);
+  nodes_ = NodeTable(options_.max_nodes);
   ready_ = true;
 
   out.minor = std::min<uint32_t>(in.minor, FUSE_KERNEL_MINOR_VERSION);
@@ -70,7 +68,9 @@ void ShareServer::forget(FuseRequest& request) {
 
 int ShareServer::statfs(Call& call) {
   struct statvfs status{};
-  if (::fstatvfs(call.node->fd.get(), &status) < 0) return errno;
+  status.f_bsize = status.f_frsize = kPage;
+  status.f_namemax = 255;
+  if (call.node->share && ::fstatvfs(call.node->fd.get(), &status) < 0) return errno;
   fuse_statfs_out out{};
   out.st.blocks = status.f_blocks;
   out.st.bfree = status.f_bfree;
@@ -83,13 +83,15 @@ int ShareServer::statfs(Call& call) {
   return call.reply.add(out) ? 0 : EINVAL;
 }
 
-int ShareServer::syncfs(Call& call) {
-  // syncfs(2) wants a descriptor that is open; so does a read-only share's, which has nothing to sync.
-  if (options_.writable == Writable::no) return 0;
-  auto directory = open_file(path_of(root_.get()), O_RDONLY | O_DIRECTORY);
-  if (!directory) return directory.error().errnum();
-  (void)call;
-  return ::syncfs(directory->get()) < 0 ? errno : 0;
+// Asked about the whole file system, which is all shares.
+int ShareServer::syncfs(Call&) {
+  for (const auto& share : shares_) {
+    if (share.options.writable == Writable::no) continue;
+    // syncfs(2) wants a descriptor that is open.
+    Fd directory(::openat(share.root.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory || ::syncfs(directory.get()) < 0) return errno;
+  }
+  return 0;
 }
 
 }  // namespace msb::fs

@@ -19,9 +19,8 @@ bool hidden(std::string_view host_name) {
   return host_name == kOwnerRecordName;
 }
 
-}  // namespace
-
-int ShareServer::host_name_of(const std::string& guest_name, std::string& host_name) const {
+// EPERM: a name that the guest must not know of.
+int host_name_of(const ShareOptions& options, const std::string& guest_name, std::string& host_name) {
   std::string_view name = guest_name;
   if (name.starts_with("user.")) {
     if (hidden(name) || name.starts_with(kMapped)) return EPERM;
@@ -29,17 +28,19 @@ int ShareServer::host_name_of(const std::string& guest_name, std::string& host_n
     return 0;
   }
   const bool mappable = name.starts_with("security.") || name.starts_with("trusted.");
-  if (!mappable || options_.ownership != Ownership::noted) return ENOTSUP;
+  if (!mappable || options.ownership != Ownership::noted) return ENOTSUP;
   host_name = cat(kMapped, guest_name);
   return 0;
 }
+
+}  // namespace
 
 int ShareServer::getxattr(Call& call) {
   auto in = call.request.take<fuse_getxattr_in>();
   auto name = call.request.take_string();
   if (!in || !name) return EINVAL;
   std::string host_name;
-  if (int error = host_name_of(*name, host_name)) return error == EPERM ? ENODATA : error;
+  if (int error = host_name_of(call.node->share->options, *name, host_name)) return error == EPERM ? ENODATA : error;
   Bytes value(std::min<size_t>(in->size, XATTR_SIZE_MAX));
   ssize_t length = ::getxattr(path_of(call.node->fd.get()).c_str(), host_name.c_str(),
                               value.empty() ? nullptr : value.data(), value.size());
@@ -64,7 +65,7 @@ int ShareServer::setxattr(Call& call) {
   auto value = call.request.take_bytes(fixed->size);
   if (!value) return EINVAL;
   std::string host_name;
-  if (int error = host_name_of(*name, host_name)) return error;
+  if (int error = host_name_of(call.node->share->options, *name, host_name)) return error;
   return ::setxattr(path_of(call.node->fd.get()).c_str(), host_name.c_str(), value->data(), value->size(),
                     static_cast<int>(fixed->flags & (XATTR_CREATE | XATTR_REPLACE))) < 0
              ? errno
@@ -102,7 +103,7 @@ int ShareServer::removexattr(Call& call) {
   auto name = call.request.take_string();
   if (!name) return EINVAL;
   std::string host_name;
-  if (int error = host_name_of(*name, host_name)) return error == EPERM ? ENODATA : error;
+  if (int error = host_name_of(call.node->share->options, *name, host_name)) return error == EPERM ? ENODATA : error;
   return ::removexattr(path_of(call.node->fd.get()).c_str(), host_name.c_str()) < 0 ? errno : 0;
 }
 

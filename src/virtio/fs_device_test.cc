@@ -16,8 +16,12 @@ using testing::DeviceRig;
 class FsDeviceTest : public ::testing::Test {
  protected:
   static std::unique_ptr<VirtioFs> make(const std::string& directory, VirtioFs::Options options) {
-    auto server = fs::ShareServer::create(open_file(directory, O_PATH | O_DIRECTORY).value(), {}).value();
-    return VirtioFs::create(std::move(server), std::move(options)).value();
+    return VirtioFs::create(server_for(directory), std::move(options)).value();
+  }
+  static std::unique_ptr<fs::ShareServer> server_for(const std::string& directory) {
+    std::vector<fs::Share> shares;
+    shares.push_back({"share", open_file(directory, O_PATH | O_DIRECTORY).value()});
+    return fs::ShareServer::create(std::move(shares)).value();
   }
   template <class T>
   static Bytes request(uint32_t opcode, uint64_t node, const T& arguments) {
@@ -96,7 +100,6 @@ TEST_F(FsDeviceTest, ABrokenRingBreaksTheDeviceOnce) {
 }
 
 TEST_F(FsDeviceTest, TheThreadStartsBehindItsWallsOrNotAtAll) {
-  auto server = fs::ShareServer::create(open_file(directory_.path(), O_PATH | O_DIRECTORY).value(), {}).value();
   auto refused = VirtioFs::create(
       std::move(server), {.tag = "x", .thread_start = [] { return Result<>(fail(ErrorKind::io, "no wall")); }});
   ASSERT_FALSE(refused);
@@ -105,8 +108,7 @@ TEST_F(FsDeviceTest, TheThreadStartsBehindItsWallsOrNotAtAll) {
 
 TEST_F(FsDeviceTest, ATagMustFit) {
   for (const std::string& tag : {std::string(), std::string(37, 't')}) {
-    auto server = fs::ShareServer::create(open_file(directory_.path(), O_PATH | O_DIRECTORY).value(), {}).value();
-    EXPECT_FALSE(VirtioFs::create(std::move(server), {.tag = tag})) << tag;
+    EXPECT_FALSE(VirtioFs::create(server_for(directory_.path()), {.tag = tag})) << tag;
   }
 }
 

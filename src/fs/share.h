@@ -1,8 +1,10 @@
-// What a share is: a directory of the host (or a single file) shown to the guest, and on which terms.
+// What a share is: a directory of the host (or a single file of one) shown to the guest, and on which terms.
 #pragma once
 
 #include <cstdint>
 #include <string>
+
+#include "base/fd.h"
 
 namespace msb::fs {
 
@@ -30,14 +32,18 @@ struct ShareOptions {
   // How long the guest may trust names and attributes without asking again, in milliseconds: how late it may see
   // what somebody else changes.
   uint32_t trust_ms = 1000;
-  // When not empty, the only name the guest sees in the root: how a single file is shared. It can be written, but not
-  // removed or renamed, and nothing be put beside it.
+  // When not empty, the only name the guest sees in the share's own directory: how a single file is shared. It can be
+  // written, but not removed or renamed, and nothing be put beside it.
   std::string only = {};
-  // Inodes that the guest may hold at once; each is an open descriptor here. Beyond: ENFILE in the guest.
-  uint32_t max_nodes = 500'000;
-  uint32_t max_handles = 100'000;  // open files and directories, the same
-  // A directory in which N is a magic link to descriptor N of this process; in a fence it has another name.
-  std::string descriptors = "/proc/self/fd";
+};
+
+struct Share {
+  std::string name;  // of its directory in the server's root
+  Fd root;           // O_PATH, a directory
+  ShareOptions options = {};
+  // Found by the server.
+  dev_t device = 0;
+  ino_t inode = 0;
 };
 
 }  // namespace msb::fs
