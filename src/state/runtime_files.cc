@@ -1,5 +1,6 @@
 #include "state/runtime_files.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,11 +48,20 @@ bool is_extracted(const RuntimeFiles& files) {
          (files.kvm.empty() || has_size(files.kvm, embedded_kvm().size()));
 }
 
+// What was read to be written out once: a process that goes on for days need not have it in memory.
+void release_pages(ByteView contents) {
+  auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  auto start = (reinterpret_cast<uintptr_t>(contents.data()) + page - 1) / page * page;
+  auto end = reinterpret_cast<uintptr_t>(contents.data() + contents.size()) / page * page;
+  if (start < end) (void)::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+}
+
 Result<> write_file(const std::string& path, ByteView contents, mode_t mode) {
   MSB_TRY(Fd fd, open_file(path, O_WRONLY | O_CREAT | O_EXCL, mode));
   MSB_CHECK_CTX(write_full(fd.get(), contents), cat("write ", path));
   // The folder is trusted by its name from now on: after a power cut it must not be there half written.
   if (::fsync(fd.get()) < 0) return fail_errno(cat("write ", path));
+  release_pages(contents);
   return {};
 }
 

@@ -23,15 +23,20 @@ Bytes make_frame(uint32_t id, uint8_t flags, std::string_view type, ByteView pay
 
 MutableByteView FrameReader::prepare(size_t want) {
   if (begin_ == end_) begin_ = end_ = 0;
-  if (buffer_.size() - end_ < want) {
+  if (capacity_ - end_ < want) {
     // Move the unread rest to the front before growing.
-    std::copy(buffer_.begin() + static_cast<ptrdiff_t>(begin_), buffer_.begin() + static_cast<ptrdiff_t>(end_),
-              buffer_.begin());
+    std::copy(buffer_.get() + begin_, buffer_.get() + end_, buffer_.get());
     end_ -= begin_;
     begin_ = 0;
-    if (buffer_.size() - end_ < want) buffer_.resize(end_ + want);
   }
-  return MutableByteView(buffer_).subspan(end_);
+  if (capacity_ - end_ < want) {
+    size_t capacity = std::max(end_ + want, 2 * capacity_);
+    auto larger = std::make_unique_for_overwrite<uint8_t[]>(capacity);
+    std::copy(buffer_.get(), buffer_.get() + end_, larger.get());
+    buffer_ = std::move(larger);
+    capacity_ = capacity;
+  }
+  return {buffer_.get() + end_, capacity_ - end_};
 }
 
 void FrameReader::feed(ByteView bytes) {
@@ -42,11 +47,11 @@ void FrameReader::feed(ByteView bytes) {
 
 Result<std::optional<ByteView>> FrameReader::next_raw() {
   if (end_ - begin_ < 4) return std::optional<ByteView>();
-  size_t length = load_be<uint32_t>(buffer_.data() + begin_);
+  size_t length = load_be<uint32_t>(buffer_.get() + begin_);
   if (length < kFrameHeaderSize - 4 || length > kMaxFrameSize)
     return fail(ErrorKind::protocol, cat("a frame declares ", length, " bytes; allowed are 5 to ", kMaxFrameSize));
   if (end_ - begin_ < length + 4) return std::optional<ByteView>();
-  ByteView raw = ByteView(buffer_).subspan(begin_, length + 4);
+  ByteView raw(buffer_.get() + begin_, length + 4);
   begin_ += raw.size();
   return std::optional<ByteView>(raw);
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -76,7 +77,9 @@ class FrameReader {
   Result<std::optional<ByteView>> next_raw();
 
  private:
-  Bytes buffer_;
+  // Not a vector, which would fill its room with zeros: most of it is never read into, and stays without memory.
+  std::unique_ptr<uint8_t[]> buffer_;
+  size_t capacity_ = 0;
   size_t begin_ = 0;
   size_t end_ = 0;
 };
