@@ -144,6 +144,11 @@ def test_what_a_guest_finds(msb):
     assert msb.ok("run", "busybox", "--", "sh", "-c", script) == "good\n"
 
 
+def test_the_guests_kernel_does_not_wake_up_for_nothing(msb):
+    show = "cat /proc/sys/vm/compaction_proactiveness /proc/sys/vm/stat_interval"
+    assert msb.ok("run", "busybox", "--", "sh", "-c", show).split() == ["0", "60"]
+
+
 def test_a_timeout_kills_and_keeps_what_was_written(msb):
     outcome = msb.fails("run", "busybox", "--timeout", "2s", "--", "sh", "-c", "echo before; sleep 1000", says="did not finish within 2")
     assert outcome.out == "before\n"
