@@ -61,8 +61,8 @@ def test_states_and_what_is_allowed_in_them(msb):
     assert msb.inspect("state")["status"] in ("stopped", "crashed")
     msb.ok("rm", "state")
     msb.fails("start", "state", says="state")
-    msb.fails("stop", "state", says="state")
-    msb.fails("rm", "state", says="state")
+    for words in (("stop",), ("stop", "--force"), ("restart",), ("kill",), ("rm",), ("rm", "--force")):
+        msb.fails(*words, "state", says="no sandbox named 'state'")
 
 
 def test_several_at_once_and_a_failure_among_them(msb):
