@@ -249,6 +249,9 @@ int KvmProcess::read_control() {
     else
       give_up(cat("msb-kvm spoke nonsense on its control socket: ", notice.error().message()));
   }
+  // Nothing that follows counts, and the socket's end would be reported again and again while msb-kvm puts the machine
+  // away.
+  if (ended_) control_watch_.reset();
   return count;
 }
 

@@ -102,6 +102,17 @@ TEST_F(KvmProcessTest, TheGuestsEndIsTheGuests) {
   EXPECT_EQ(exit_->cause, Cause::guest);
 }
 
+TEST_F(KvmProcessTest, WhileItPutsTheMachineAwayNothingTurns) {
+  start("linger");
+  auto release = Timer::create(*reactor_, [this] { (void)write_full(machine_->agent_fd(), as_bytes("x")); });
+  ASSERT_TRUE(release);
+  ASSERT_TRUE((*release)->arm(std::chrono::milliseconds(100)));
+  int turns = 0;
+  for (; !exit_; ++turns) ASSERT_TRUE(reactor_->run_once());
+  EXPECT_EQ(exit_->cause, Cause::guest);
+  EXPECT_LT(turns, 20);
+}
+
 TEST_F(KvmProcessTest, AFailureComesWithItsReasonAndRegisters) {
   start("fail");
   run_to_end();

@@ -74,6 +74,13 @@ void act(const std::string& what) {
     say({.kind = "ended", .cause = "guest"});
     exit(7);
   }
+  if (what == "linger") {
+    say({.kind = "ended", .cause = "guest"});
+    close(config.control_fd);
+    char byte = 0;
+    (void)!read(config.agent_fd, &byte, 1);
+    exit(0);
+  }
   if (what == "crash") abort();
   if (what == "forbidden") (void)!socket(AF_INET, SOCK_STREAM, 0);
   if (what == "hog") {
