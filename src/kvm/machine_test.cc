@@ -132,6 +132,38 @@ TEST_F(MachineTest, what_the_guest_prints_is_there_when_its_end_is_reported) {
   EXPECT_EQ(said(), "no newline");
 }
 
+TEST_F(MachineTest, memory_beyond_the_gap_lies_above_4_gib) {
+  config.memory_mib = 3 * 1024 + 16;
+  // Two pages of 2 MiB: the first shows itself, the second what lies at 4 GiB. Four levels, as hosts without hardware
+  // virtualisation know no others.
+  constexpr uint32_t kLevel4 = 0x180000, kLevel3 = 0x181000, kLevel2 = 0x182000, kTable = 3, kLarge = 0x83,
+                     kSecond = 0x200000;
+  const Bytes tables = join({store(kLevel4, kLevel3 | kTable), store(kLevel3, kLevel2 | kTable), store(kLevel2, kLarge),
+                             store(kLevel2 + 8, kLarge), store(kLevel2 + 12, kGapEnd >> 32)});
+  const Bytes paging = {0xb8, 0,    0,    0x18, 0,               // mov eax, kLevel4
+                        0x0f, 0x22, 0xd8,                        // mov cr3, eax
+                        0x0f, 0x20, 0xe0, 0x83, 0xc8, 0x20,      // mov eax, cr4; or eax, PAE
+                        0x0f, 0x22, 0xe0,                        // mov cr4, eax
+                        0xb9, 0x80, 0,    0,    0xc0,            // mov ecx, EFER
+                        0x0f, 0x32, 0x80, 0xcc, 1,               // rdmsr; or ah, LME
+                        0x0f, 0x30,                              // wrmsr
+                        0x0f, 0x20, 0xc0, 0x0f, 0xba, 0xe8, 31,  // mov eax, cr0; bts eax, PG
+                        0x0f, 0x22, 0xc0};                       // mov cr0, eax
+  run(join({tables, paging, store(kSecond, 0x68676968), say_memory(kSecond), kReset}));
+  EXPECT_EQ(end->cause, VcpuEnd::Cause::guest) << end->message;
+  auto high = running->machine().ram().memory().slice(virtio::GuestAddress{kGapEnd}, 4);
+  ASSERT_TRUE(high);
+  EXPECT_EQ(as_text(*high), "high");
+  EXPECT_EQ(said(), "high");
+}
+
+TEST_F(MachineTest, thirty_two_processors_rest_and_run) {
+  config.vcpus = 32;
+  run(join({say("x"), kReset}));
+  EXPECT_EQ(end->cause, VcpuEnd::Cause::guest) << end->message;
+  EXPECT_EQ(said(), "x");
+}
+
 TEST_F(MachineTest, devices_have_their_windows_in_the_order_of_the_contract) {
   add_disk("raw", 4096, true);
   constexpr uint32_t kMagic = 0, kDeviceId = 8;
