@@ -10,6 +10,7 @@
 #include <set>
 
 #include "fence/fence_child.h"
+#include "fence/linux_abi.h"
 
 namespace msb::fence {
 namespace {
@@ -86,6 +87,15 @@ std::set<std::string> parent_directories(const std::vector<FenceFile>& files) {
 // Raw clone: unlike fork() it takes the namespace flags, and glibc's fork handlers must not run.
 pid_t raw_clone(uint64_t flags) {
   return static_cast<pid_t>(::syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0));
+}
+
+// The same into a control group. ENOSYS before Linux 5.7.
+pid_t raw_clone_into(uint64_t flags, int cgroup) {
+  abi::CloneArguments arguments{};
+  arguments.flags = flags | abi::kCloneIntoCgroup;
+  arguments.exit_signal = SIGCHLD;
+  arguments.cgroup = static_cast<uint64_t>(cgroup);
+  return static_cast<pid_t>(::syscall(abi::kSysClone3, &arguments, sizeof(arguments)));
 }
 
 // 0 when a child with these namespaces can be made, else errno.
@@ -203,7 +213,7 @@ class Fencing {
     script_.go_pipe = go.read.get();
     script_.report_pipe = reports.write.get();
     script_.clone_flags = flags;
-    pid_t pid = raw_clone(flags);
+    pid_t pid = clone(flags);
     if (pid == 0) run_fence_child(script_);
     if (pid < 0) {
       namespaces_refused_ = flags != 0;
@@ -235,6 +245,17 @@ class Fencing {
     return FencedChild{std::move(child), std::move(walls)};
   }
 
+  // A host that does not let it into its control group starts it all the same, without that wall.
+  pid_t clone(uint64_t flags) {
+    if (!command_.cgroup) return raw_clone(flags);
+    caps_ = {Wall::cgroup_caps, false, command_.cgroup->why_not};
+    if (command_.cgroup->directory < 0) return raw_clone(flags);
+    pid_t pid = raw_clone_into(flags, command_.cgroup->directory);
+    if (pid >= 0) return caps_.up = true, pid;
+    caps_.reason = Error::from_errno(errno, "start a process in the control group").message();
+    return raw_clone(flags);
+  }
+
   WallReports namespace_reports(uint64_t flags) const {
     WallReports walls = refused_;
     for (const auto& [wall, flag] : kNamespaces)
@@ -245,6 +266,7 @@ class Fencing {
   // What was not asked for is down too, and says so.
   void add_missing(WallReports& walls) const {
     for (Wall wall : command_.without) walls.push_back({wall, false, "switched off"});
+    if (command_.cgroup) walls.push_back(caps_);
     bool reported =
         std::any_of(walls.begin(), walls.end(), [](const auto& r) { return r.wall == Wall::unprivileged_user; });
     if (::geteuid() == 0 && !reported) walls.push_back({Wall::unprivileged_user, false, "needs the empty root"});
@@ -276,6 +298,7 @@ class Fencing {
   bool namespaces_refused_ = false;
   Wall excluded_ = Wall::seccomp;  // a namespace wall, once one turned out unusable
   WallReports refused_;
+  WallReport caps_{Wall::cgroup_caps, false, {}};
 };
 
 }  // namespace
@@ -306,6 +329,8 @@ std::string_view wall_name(Wall wall) {
       return "landlock";
     case Wall::seccomp:
       return "seccomp";
+    case Wall::cgroup_caps:
+      return "cgroup-caps";
     case Wall::unprivileged_user:
       return "unprivileged-user";
   }

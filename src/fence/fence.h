@@ -5,6 +5,7 @@
 // wall is for.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,12 @@ struct FenceFile {
   Use use = Use::read;
 };
 
+// The control group that the program starts in (cgroup.h), or why there is none.
+struct CgroupSeat {
+  int directory = -1;
+  std::string why_not;
+};
+
 struct FencedCommand {
   std::vector<std::string> argv;  // argv[0] is an absolute path and one of `files`
   std::vector<std::string> env;   // the whole environment
@@ -30,6 +37,7 @@ struct FencedCommand {
   std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; nothing else is inherited
   SeccompFilter seccomp;                 // what it may call, execve included: the filter is up before the exec
   uint64_t address_space = 0;            // bytes it may map altogether (part of Wall::limits); 0: no bound
+  std::optional<CgroupSeat> cgroup;      // Wall::cgroup_caps; without one nothing is said of it
   std::vector<Wall> without;             // walls not to raise: for tests that look at one wall at a time
 };
 

@@ -12,7 +12,12 @@ inline constexpr int kAtRecursive = 0x8000;
 inline constexpr uint64_t kMountAttrReadOnly = 1, kMountAttrNoSuid = 2, kMountAttrNoDev = 4;
 inline constexpr long kSysMountSetattr = 442;  // the same number on every architecture
 inline constexpr long kSysLandlockCreateRuleset = 444, kSysLandlockAddRule = 445, kSysLandlockRestrictSelf = 446;
-inline constexpr long kSysCloseRange = 436;
+inline constexpr long kSysClone3 = 435, kSysCloseRange = 436;
+
+inline constexpr uint64_t kCloneIntoCgroup = uint64_t{1} << 33;  // Linux 5.7
+struct CloneArguments {
+  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
 
 struct MountAttributes {
   uint64_t set, clear, propagation, user_namespace;

@@ -22,6 +22,8 @@ uint64_t rights(PathGrant::Access access, uint64_t known) {
       return (kModify & ~abi::kFsReadDir) & known;
     case PathGrant::Access::arrange:
       return kArrange & known;
+    case PathGrant::Access::prune:
+      return abi::kFsRemoveDir;
     case PathGrant::Access::manage:
       return (kModify | kArrange | abi::kFsRemoveFile | abi::kFsMakeRegular | abi::kFsMakeSocket) & known;
   }

@@ -19,6 +19,7 @@ struct PathGrant {
     read,     // this file
     modify,   // read and write this file
     arrange,  // make, remove and move directories directly or anywhere below this one; their contents stay closed
+    prune,    // remove empty directories anywhere below this one, nothing else
     manage,   // everything below this directory, but not executing, and no devices
   };
   std::string path;  // must exist

@@ -203,6 +203,7 @@ Result<std::unique_ptr<KvmProcess>> KvmProcess::start(Reactor& reactor, const st
 
   MSB_TRY(auto command, fenced_command(options.program));
   command.address_space = address_space(spec, sizes);
+  command.cgroup = options.cgroup;
   command.fds = inventory.fds();
   command.fds.insert(command.fds.end(),
                      {{null.get(), 0}, {errors.write.get(), 1}, {errors.write.get(), 2}, {sealed.get(), kConfigFd}});

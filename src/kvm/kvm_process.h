@@ -51,6 +51,7 @@ struct MachineOptions {
   std::string device = "/dev/kvm";
   bool guest_log = false;  // the kernel prints its whole log on the console, not only warnings
   std::string extra_kernel_words = {};
+  std::optional<fence::CgroupSeat> cgroup = {};
 };
 
 struct MachineObserver {

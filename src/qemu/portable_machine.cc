@@ -92,6 +92,7 @@ Result<std::unique_ptr<PortableMachine>> PortableMachine::start(Reactor& reactor
   fence::FencedCommand fenced;
   fenced.argv = std::move(command.argv);
   fenced.env = std::move(command.env);
+  fenced.cgroup = options.cgroup;
   fenced.files = std::move(command.files);
   MSB_TRY(fenced.seccomp, fence::build_seccomp_filter(system_call_policy()));
   fenced.fds = {{null.get(), 0},

@@ -12,13 +12,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/child.h"
 #include "base/fd.h"
 #include "base/reactor.h"
 #include "base/result.h"
-#include "fence/walls.h"
+#include "fence/fence.h"
 #include "qemu/discovery.h"
 #include "qemu/qmp.h"
 #include "state/machine_spec.h"
@@ -46,6 +47,7 @@ struct MachineOptions {
   uint32_t tb_size_mib = 0;        // translation cache; 0 picks by guest memory
   bool guest_log = false;          // the kernel prints its whole log on the console, not only warnings
   std::string extra_kernel_words;  // appended to the kernel command line
+  std::optional<fence::CgroupSeat> cgroup;
 };
 
 struct MachineObserver {

@@ -10,6 +10,7 @@
 
 #include "base/temp_dir.h"
 #include "base/units.h"
+#include "fence/cgroup.h"
 #include "kvm/kvm_process.h"
 #include "kvm/probe.h"
 #include "qemu/discovery.h"
@@ -134,6 +135,16 @@ void check_fence(const state::Home& home, bool kvm, std::vector<DoctorCheck>& ch
     if (reason.verdict != Verdict::ok) checks.push_back(reason);
 }
 
+// Most hosts delegate none, and the other walls hold without it: no reason to warn.
+DoctorCheck check_cgroup() {
+  auto own = fence::own_cgroup();
+  auto made = !own ? Result<fence::Cgroup>(fail(std::move(own).error()))
+                   : fence::Cgroup::create(*own, cat("msb-doctor-", ::getpid()), {kGiB, 64}, {});
+  if (made) return {"cgroup", Verdict::ok, "control groups bound the memory and threads of each sandbox", ""};
+  return {"cgroup", Verdict::ok,
+          cat("no control group bounds a sandbox's memory and threads: ", made.error().message()), ""};
+}
+
 DoctorCheck check_space(const state::Home& home) {
   if (auto made = home.make_dir(home.path()); !made) return failed("home", made.error());
   if (::access(home.path().c_str(), W_OK) < 0)
@@ -221,6 +232,7 @@ Result<std::vector<DoctorCheck>> doctor(bool probe) {
   // Without QEMU there is no portable machine; with KVM nobody misses it.
   if (kvm.works() && checks.back().verdict == Verdict::failure) checks.back().verdict = Verdict::warning;
   check_fence(home, kvm.works(), checks);
+  checks.push_back(check_cgroup());
   checks.push_back(check_mke2fs());
   checks.push_back(check_runtime(home));
   if (probe) checks.push_back(check_probe());

@@ -61,6 +61,7 @@ class Home {
   std::string run_dir() const { return path_ + "/run"; }
   static std::string run_name(std::string_view name);  // 12 hex digits
   std::string relay_socket(std::string_view name) const { return run_dir() + "/" + run_name(name) + ".sock"; }
+  std::string cgroup_trace(std::string_view name) const { return run_dir() + "/" + run_name(name) + ".cgroup"; }
   std::string lifecycle_lock(std::string_view name) const { return run_dir() + "/" + run_name(name) + ".lock"; }
 
   // Makes a directory of this home and what is above it. The error names the home and says what to do.

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/temp_dir.h"
+#include "state/cgroup_trace.h"
 #include "state/trash.h"
 
 namespace msb::state {
@@ -225,6 +226,7 @@ Result<> remove_sandbox(const Home& home, Database& database, const std::string&
   }
   MSB_CHECK(database.run("DELETE FROM sandbox WHERE name = ?", {name}));
   unlink_quietly(home.relay_socket(name));
+  remove_cgroup(home.cgroup_trace(name));
   unlink_quietly(home.lifecycle_lock(name));
   return trash.empty();
 }
@@ -246,6 +248,7 @@ Result<Reconciled> reconcile(const Home& home, Database& database) {
       continue;
     }
     unlink_quietly(home.relay_socket(name));
+    remove_cgroup(home.cgroup_trace(name));
     if (row->ephemeral) {
       dead_ephemeral.emplace_back(name, std::move(*lock));
       continue;

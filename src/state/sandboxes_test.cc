@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/temp_dir.h"
+#include "state/cgroup_trace.h"
 #include "state/trash.h"
 
 namespace msb::state {
@@ -179,6 +180,26 @@ TEST_F(SandboxesTest, SweepLeavesTheLocksOfSandboxesThatAreStopped) {
   ASSERT_TRUE(sweep_leftovers(home, database));
   EXPECT_TRUE(path_exists(home.lifecycle_lock("stopped")));
   EXPECT_FALSE(path_exists(home.lifecycle_lock("gone")));
+}
+
+// A directory plays the control group: a kernel's with a process in it cannot be removed either.
+TEST_F(SandboxesTest, SweepTakesControlGroupsThatNothingRunsIn) {
+  for (const char* name : {"dead", "alive", "lived-in", "stopped"}) {
+    ASSERT_TRUE(home.make_dir(cat(home.tmp_dir(), "/", name)));
+    ASSERT_TRUE(leave_cgroup_trace(home, name, cat(home.tmp_dir(), "/", name)));
+  }
+  ASSERT_TRUE(write_file_atomic(home.tmp_dir() + "/lived-in/cgroup.events", "populated 1\nfrozen 0\n"));
+  add(row("stopped"));
+  auto lock = *try_lock_sandbox(home, "alive");
+  ASSERT_TRUE(sweep_leftovers(home, database));
+  for (const char* name : {"dead", "stopped"}) {
+    EXPECT_FALSE(path_exists(cat(home.tmp_dir(), "/", name))) << name;
+    EXPECT_EQ(traced_cgroup(home.cgroup_trace(name)), "") << name;
+  }
+  for (const char* name : {"alive", "lived-in"}) {
+    EXPECT_TRUE(path_exists(cat(home.tmp_dir(), "/", name))) << name;
+    EXPECT_NE(traced_cgroup(home.cgroup_trace(name)), "") << name;
+  }
 }
 
 TEST_F(SandboxesTest, SweepTakesARuntimeThatWasNotFinishedUnlessItIsBeingMade) {

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/temp_dir.h"
+#include "state/cgroup_trace.h"
 #include "state/runtime_files.h"
 #include "state/sandboxes.h"
 #include "state/trash.h"
@@ -10,10 +11,19 @@
 namespace msb::state {
 namespace {
 
-// The part of their name that a sandbox's socket and lock share.
+// The part of their name that the files of one sandbox share.
 std::string stem_of(const std::string& name) {
+  if (name.ends_with(kCgroupSuffix)) return name.substr(0, name.size() - kCgroupSuffix.size());
   if (!name.ends_with(".lock") && !name.ends_with(".sock")) return {};
   return name.substr(0, name.size() - 5);
+}
+
+// Stems in run/ with a control group that nothing runs in. Somebody may be about to start there.
+std::set<std::string> idle_groups(const Home& home) {
+  std::set<std::string> stems;
+  for (const auto& name : names_in(home.run_dir()))
+    if (name.ends_with(kCgroupSuffix) && !cgroup_in_use(cat(home.run_dir(), "/", name))) stems.insert(stem_of(name));
+  return stems;
 }
 
 // Stems in run/ that belong to no sandbox. Somebody may be about to give them one.
@@ -50,10 +60,16 @@ Result<> sweep_leftovers(const Home& home, Database& database) {
   MSB_CHECK(sweep_trash(home));
   MSB_CHECK(sweep_runtime(home));
   MSB_TRY(auto stems, ownerless(home, database));
-  if (stems.empty()) return {};
+  std::set<std::string> groups = idle_groups(home);
+  if (stems.empty() && groups.empty()) return {};
 
   // Locks are tried inside a transaction only; see sandboxes.h.
   MSB_TRY(auto transaction, database.begin());
+  for (const auto& stem : groups) {
+    std::string path = cat(home.run_dir(), "/", stem);
+    MSB_TRY(auto lock, FileLock::try_acquire(path + ".lock", LockMode::exclusive));
+    if (lock) remove_cgroup(cat(path, kCgroupSuffix));
+  }
   for (const auto& stem : stems) {
     std::string path = cat(home.run_dir(), "/", stem);
     MSB_TRY(auto lock, FileLock::try_acquire(path + ".lock", LockMode::exclusive));

@@ -46,8 +46,10 @@ Result<std::unique_ptr<Machine>> build_machine(Reactor& reactor, const state::La
     if (config.machine.initramfs.empty()) complete.machine.initramfs = files.initramfs;
   }
   MSB_TRY(Choice choice, choose(home, config.machine_choice, files));
-  if (choice == Choice::kvm) return build_kvm_machine(reactor, complete, files.kvm, std::move(on_exit));
-  return build_portable_machine(reactor, complete, std::move(on_exit));
+  auto group = std::make_unique<MachineGroup>(home, config);
+  if (choice == Choice::kvm)
+    return build_kvm_machine(reactor, complete, files.kvm, std::move(group), std::move(on_exit));
+  return build_portable_machine(reactor, complete, std::move(group), std::move(on_exit));
 }
 
 }  // namespace msb::vmm

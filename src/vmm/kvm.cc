@@ -10,7 +10,8 @@ namespace {
 
 class Kvm final : public Machine {
  public:
-  explicit Kvm(std::unique_ptr<kvm::KvmProcess> machine) : machine_(std::move(machine)) {}
+  Kvm(std::unique_ptr<MachineGroup> group, std::unique_ptr<kvm::KvmProcess> machine)
+      : group_(std::move(group)), machine_(std::move(machine)) {}
   int agent_fd() const override { return machine_->agent_fd(); }
   int console_fd() const override { return machine_->console_fd(); }
   std::string name() const override { return "kvm"; }
@@ -24,13 +25,15 @@ class Kvm final : public Machine {
   void kill() override { machine_->kill(); }
 
  private:
+  std::unique_ptr<MachineGroup> group_;
   std::unique_ptr<kvm::KvmProcess> machine_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Machine>> build_kvm_machine(Reactor& reactor, const state::LaunchConfig& config,
-                                                   const std::string& program, ExitHandler on_exit) {
+                                                   const std::string& program, std::unique_ptr<MachineGroup> group,
+                                                   ExitHandler on_exit) {
   kvm::MachineObserver observer;
   observer.on_exit = [on_exit = std::move(on_exit)](const kvm::MachineExit& exit) {
     MachineEnd end = to_machine_end(exit);
@@ -41,8 +44,9 @@ Result<std::unique_ptr<Machine>> build_kvm_machine(Reactor& reactor, const state
   observer.on_warning = [](const std::string& line) { std::fprintf(stderr, "msb-kvm: %s\n", line.c_str()); };
   kvm::MachineOptions options;
   options.program = program;
+  options.cgroup = group->seat();
   MSB_TRY(auto machine, kvm::KvmProcess::start(reactor, config.machine, std::move(observer), options));
-  return std::make_unique<Kvm>(std::move(machine));
+  return std::make_unique<Kvm>(std::move(group), std::move(machine));
 }
 
 }  // namespace msb::vmm

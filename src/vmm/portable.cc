@@ -9,7 +9,8 @@ namespace {
 
 class Portable final : public Machine {
  public:
-  explicit Portable(std::unique_ptr<qemu::PortableMachine> machine) : machine_(std::move(machine)) {}
+  Portable(std::unique_ptr<MachineGroup> group, std::unique_ptr<qemu::PortableMachine> machine)
+      : group_(std::move(group)), machine_(std::move(machine)) {}
   int agent_fd() const override { return machine_->agent_fd(); }
   int console_fd() const override { return machine_->console_fd(); }
   std::string name() const override { return "portable"; }
@@ -23,13 +24,14 @@ class Portable final : public Machine {
   void kill() override { machine_->kill(); }
 
  private:
+  std::unique_ptr<MachineGroup> group_;
   std::unique_ptr<qemu::PortableMachine> machine_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Machine>> build_portable_machine(Reactor& reactor, const state::LaunchConfig& config,
-                                                        ExitHandler on_exit) {
+                                                        std::unique_ptr<MachineGroup> group, ExitHandler on_exit) {
   MSB_TRY(auto home, state::Home::at(config.home));
   qemu::QemuSearch search;
   search.cache_file = home.qemu_probe();
@@ -37,8 +39,10 @@ Result<std::unique_ptr<Machine>> build_portable_machine(Reactor& reactor, const 
   MSB_TRY(auto program, qemu::find_qemu(search));
   qemu::MachineObserver observer;
   observer.on_exit = [on_exit = std::move(on_exit)](const qemu::MachineExit& exit) { on_exit(to_machine_end(exit)); };
-  MSB_TRY(auto machine, qemu::PortableMachine::start(reactor, config.machine, program, std::move(observer)));
-  return std::make_unique<Portable>(std::move(machine));
+  qemu::MachineOptions options;
+  options.cgroup = group->seat();
+  MSB_TRY(auto machine, qemu::PortableMachine::start(reactor, config.machine, program, std::move(observer), options));
+  return std::make_unique<Portable>(std::move(group), std::move(machine));
 }
 
 }  // namespace msb::vmm

@@ -2,10 +2,11 @@
 #pragma once
 
 #include "vmm/machine.h"
+#include "vmm/machine_group.h"
 
 namespace msb::vmm {
 
 Result<std::unique_ptr<Machine>> build_portable_machine(Reactor& reactor, const state::LaunchConfig& config,
-                                                        ExitHandler on_exit);
+                                                        std::unique_ptr<MachineGroup> group, ExitHandler on_exit);
 
 }  // namespace msb::vmm

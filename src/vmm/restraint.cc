@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "fence/self_restraint.h"
+#include "state/cgroup_trace.h"
 
 namespace msb::vmm {
 namespace {
@@ -68,18 +69,22 @@ Result<fence::WallReports> restrain_vmm_process(const state::Home& home, const s
 
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   fence::WallReports reports;
-  MSB_TRY(auto paths, fence::restrict_paths({
-                          {home.sandbox_dir(sandbox), Access::manage},
-                          {home.sandboxes_dir(), Access::arrange},
-                          // Where a sandbox's directory goes to be removed.
-                          {home.trash_dir(), Access::manage},
-                          {home.run_dir(), Access::manage},
-                          {home.database(), Access::modify},
-                          {home.database() + "-wal", Access::modify},
-                          {home.database() + "-shm", Access::modify},
-                          {"/dev/null", Access::modify},
-                          {"/dev/urandom", Access::read},
-                      }));
+  std::vector<PathGrant> grants{
+      {home.sandbox_dir(sandbox), Access::manage},
+      {home.sandboxes_dir(), Access::arrange},
+      // Where a sandbox's directory goes to be removed.
+      {home.trash_dir(), Access::manage},
+      {home.run_dir(), Access::manage},
+      {home.database(), Access::modify},
+      {home.database() + "-wal", Access::modify},
+      {home.database() + "-shm", Access::modify},
+      {"/dev/null", Access::modify},
+      {"/dev/urandom", Access::read},
+  };
+  // The machine's control group is removed when the machine has ended.
+  if (std::string group = state::traced_cgroup(home.cgroup_trace(sandbox)); !group.empty())
+    grants.push_back({group.substr(0, group.rfind('/')), Access::prune});
+  MSB_TRY(auto paths, fence::restrict_paths(grants));
   reports.push_back(std::move(paths));
   MSB_TRY(auto calls, fence::restrict_calls(filter));
   reports.push_back(std::move(calls));

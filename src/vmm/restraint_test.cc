@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/temp_dir.h"
+#include "state/cgroup_trace.h"
 #include "state/database.h"
 
 namespace msb::vmm {
@@ -61,6 +62,22 @@ class Restraint : public ::testing::Test {
   TempDir directory_ = TempDir::create().value();
   state::Home home_ = state::Home::at(directory_.path()).value();
 };
+
+// A directory plays the control group.
+TEST_F(Restraint, RemovesItsMachinesControlGroupAndMakesNone) {
+  std::string groups = home_.tmp_dir() + "/groups";
+  ASSERT_TRUE(home_.make_dir(groups + "/mine"));
+  ASSERT_TRUE(write_file_atomic(groups + "/memory.max", "max"));
+  ASSERT_TRUE(state::leave_cgroup_trace(home_, "mine", groups + "/mine"));
+  EXPECT_EQ(fate_of([&] { return ::mkdir((groups + "/new").c_str(), 0700) < 0 ? errno : 0; }).code, EACCES);
+  EXPECT_EQ(fate_of([&] { return opening(groups + "/memory.max", O_WRONLY); }).code, EACCES);
+  Fate removed = fate_of([&] {
+    state::remove_cgroup(home_.cgroup_trace("mine"));
+    return state::traced_cgroup(home_.cgroup_trace("mine")).empty() ? 0 : 1;
+  });
+  EXPECT_EQ(removed.code, 0);
+  EXPECT_FALSE(path_exists(groups + "/mine"));
+}
 
 TEST_F(Restraint, LeavesItsOwnSandboxTheDatabaseAndTheRunDirectory) {
   EXPECT_EQ(fate_of([&] { return opening(home_.upper("mine"), O_RDWR); }).code, 0);

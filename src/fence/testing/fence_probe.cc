@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <net/if.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -57,6 +58,25 @@ std::string limit(int resource) {
   return std::to_string(value.rlim_max);
 }
 
+// How many children it could have at once, up to `most`, and what then happened. They end with this process, which is
+// the first of its pid namespace.
+std::string forks(long most) {
+  for (long count = 0; count < most; ++count) {
+    long pid = syscall(SYS_fork);
+    if (pid == 0)
+      while (true) pause();
+    if (pid < 0) return std::to_string(count) + " then " + outcome(pid);
+  }
+  return std::to_string(most);
+}
+
+std::string touch(size_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return outcome(-1);
+  memset(memory, 1, bytes);
+  return "ok";
+}
+
 // Runs and kills nothing outside: signal 0 only asks whether it could.
 std::string attempt(const std::string& what, const std::string& argument) {
   if (what == "read") return open_for(argument.c_str(), O_RDONLY);
@@ -86,6 +106,8 @@ std::string attempt(const std::string& what, const std::string& argument) {
     if (pid == 0) _exit(0);
     return outcome(pid);
   }
+  if (what == "forks") return forks(atol(argument.c_str()));
+  if (what == "touch") return touch(static_cast<size_t>(atol(argument.c_str())) << 20);
   if (what == "exec") return outcome(execl(argument.c_str(), argument.c_str(), static_cast<char*>(nullptr)));
   if (what == "bpf") return outcome(syscall(SYS_bpf, 0, nullptr, 0));
   if (what == "tiocsti") return outcome(syscall(SYS_ioctl, 0, 0x5412, "x"));

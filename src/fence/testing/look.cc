@@ -22,6 +22,7 @@ Result<Seen> look(const Look& options) {
   command.fds = {{null.get(), 0}, {output.write.get(), 1}, {output.write.get(), 2}};
   command.seccomp = options.seccomp;
   command.without = options.without;
+  command.cgroup = options.cgroup;
   MSB_TRY(FencedChild fenced, start_fenced(command));
   output.write.reset();
   MSB_TRY(Bytes text, read_all(output.read.get(), 65536));

@@ -14,6 +14,7 @@ struct Look {
   SeccompFilter seccomp;
   std::vector<Wall> without;
   std::vector<FenceFile> more_files;
+  std::optional<CgroupSeat> cgroup = {};
 };
 
 struct Seen {
