@@ -161,6 +161,11 @@ Result<> Vm::add_ioeventfd(int eventfd, uint64_t address, uint32_t value) const 
   return {};
 }
 
+Result<> Vm::call(unsigned long number, void* argument, std::string_view what) const {
+  MSB_CHECK(request(fd_.get(), number, argument, what));
+  return {};
+}
+
 Result<> VcpuFd::call(unsigned long number, std::string_view what) const {
   MSB_CHECK(request(fd_.get(), number, uintptr_t{0}, what));
   return {};

@@ -71,6 +71,16 @@ class Vm {
   Result<> set_memory(uint32_t slot, uint64_t guest_address, MutableByteView host) const;
   Result<VcpuFd> create_vcpu(uint32_t id) const;
 
+  // ioctls with a plain structure, by request number, as VcpuFd has them.
+  template <class T>
+  Result<> get(unsigned long request, T& out, std::string_view what) const {
+    return call(request, &out, what);
+  }
+  template <class T>
+  Result<> set(unsigned long request, const T& value, std::string_view what) const {
+    return call(request, const_cast<T*>(&value), what);
+  }
+
   // The interrupt line `gsi` rises and falls with each write to the eventfd.
   Result<> add_irqfd(int eventfd, uint32_t gsi) const;
   // Writes of the 32-bit `value` to `address` signal the eventfd and do not leave the guest.
@@ -79,6 +89,7 @@ class Vm {
  private:
   friend class Kvm;
   Vm(Fd fd, size_t window_size) : fd_(std::move(fd)), window_size_(window_size) {}
+  Result<> call(unsigned long request, void* argument, std::string_view what) const;
   Fd fd_;
   size_t window_size_;
 };

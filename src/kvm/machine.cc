@@ -3,16 +3,14 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/units.h"
 #include "disk/concat_disk.h"
 #include "disk/qcow2.h"
 #include "disk/raw_disk.h"
-#include "kvm/x86_64/boot.h"
-#include "kvm/x86_64/cpuid.h"
-#include "kvm/x86_64/layout.h"
-#include "kvm/x86_64/vcpu_state.h"
+#include "kvm/arch.h"
 #include "virtio/block_device.h"
 #include "virtio/console_device.h"
 #include "virtio/entropy_device.h"
@@ -115,22 +113,16 @@ class Machine::Builder {
     if (static_cast<int>(config_.vcpus) > kvm.max_vcpus())
       return fail(ErrorKind::invalid_config, cat("this host's KVM gives a machine at most ", kvm.max_vcpus(),
                                                  " virtual processors, not ", config_.vcpus));
-    MSB_TRY(cpuid_, kvm.supported_cpuid());
+    MSB_TRY(Board board, Board::create(kvm, config_.vcpus));
     MSB_TRY(machine_->ram_, GuestRam::create(config_.memory_mib * kMiB));
-    if (machine_->ram_->end() > uint64_t{1} << physical_address_bits(cpuid_))
+    if (machine_->ram_->end() > uint64_t{1} << board.address_bits())
       return fail(ErrorKind::invalid_config,
                   cat("this host's processors cannot address ", config_.memory_mib, " MiB of guest memory"));
     MSB_TRY(Vm vm, kvm.create_vm());
     machine_->vm_ = std::make_unique<Vm>(std::move(vm));
-    const Vm& made = *machine_->vm_;
-    topology_ = {config_.vcpus, made.check_extension(KVM_CAP_TSC_DEADLINE_TIMER) > 0};
-    MSB_CHECK(made.set_identity_map_address(kIdentityMap));
-    MSB_CHECK(made.set_tss_address(kTaskState));
-    // No counters for guests: CPUID does not offer them, and KVM need not even look.
-    if (made.check_extension(KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE)
-      MSB_CHECK(made.enable_capability(KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE));
-    MSB_CHECK(made.create_irqchip());
-    MSB_CHECK(machine_->ram_->attach(made));
+    MSB_CHECK(board.set_up(*machine_->vm_));
+    board_ = std::move(board);
+    MSB_CHECK(machine_->ram_->attach(*machine_->vm_));
     return {};
   }
 
@@ -223,17 +215,7 @@ class Machine::Builder {
     Machine& machine = *machine_;
     for (uint32_t index = 0; index < config_.vcpus; ++index) {
       MSB_TRY(VcpuFd fd, machine.vm_->create_vcpu(index));
-      MSB_CHECK(fd.set_cpuid(guest_cpuid(cpuid_, topology_, index)));
-      MSB_CHECK(fd.set_msrs(boot_msrs()));
-      // The others wait in the kernel until the first starts them.
-      if (index == 0) {
-        kvm_regs regs{};
-        kvm_sregs special{};
-        MSB_CHECK(fd.get(KVM_GET_SREGS, special, "read a processor's special registers"));
-        set_pvh_entry(entry, regs, special);
-        MSB_CHECK(fd.set(KVM_SET_SREGS, special, "set a processor's special registers"));
-        MSB_CHECK(fd.set(KVM_SET_REGS, regs, "set a processor's registers"));
-      }
+      MSB_CHECK(board_->set_up(fd, index, entry));
       MSB_TRY(auto vcpu, Vcpu::create(std::move(fd), index, {machine.ports_, machine.windows_}));
       machine.vcpus_.push_back(std::move(vcpu));
     }
@@ -246,8 +228,7 @@ class Machine::Builder {
   Hooks hooks_;
   Descriptors fds_;
   std::unique_ptr<Machine> machine_;
-  std::vector<kvm_cpuid_entry2> cpuid_;
-  CpuTopology topology_;
+  std::optional<Board> board_;
   std::string words_;
 };
 

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/cleanup.h"
-#include "kvm/x86_64/vcpu_state.h"
+#include "kvm/arch.h"
 
 namespace msb::kvm {
 namespace {
@@ -185,10 +185,8 @@ void Vcpu::handle_memory() {
 
 VcpuEnd Vcpu::failure(std::string message, std::string hint) const {
   VcpuEnd end{VcpuEnd::Cause::failed, std::move(message), std::move(hint), {}};
-  kvm_regs regs{};
-  kvm_sregs special{};
-  if (fd_.get(KVM_GET_REGS, regs, "read registers") && fd_.get(KVM_GET_SREGS, special, "read special registers"))
-    end.registers = cat("vcpu ", index_, "\n", format_registers(regs, special));
+  if (std::string registers = describe_registers(fd_); !registers.empty())
+    end.registers = cat("vcpu ", index_, "\n", registers);
   return end;
 }
 

@@ -10,6 +10,7 @@
 #include "kvm/testing/tiny_guest.h"
 #include "kvm/x86_64/layout.h"
 #include "kvm/x86_64/vcpu_state.h"
+#include "kvm/x86_64/vm_state.h"
 
 namespace msb::kvm {
 namespace {
@@ -311,6 +312,36 @@ TEST_F(VcpuTest, state_that_was_read_can_be_written_back) {
   uint32_t before = guest->word(0x2000);
   guest->resume();
   while (guest->word(0x2000) == before) std::this_thread::yield();
+  guest->stop();
+}
+
+TEST_F(VcpuTest, the_machines_state_that_was_read_can_be_written_back) {
+  auto guest = make(kCounting);
+  ASSERT_TRUE(guest);
+  ASSERT_TRUE(guest->start());
+  auto state = read_state(guest->vm());
+  ASSERT_TRUE(state) << state.error().to_string();
+  constexpr uint64_t kHour = 3'600'000'000'000;
+  // A masked interrupt to vector 0x41, the second controller's base vector 0x70: as a guest's kernel leaves them.
+  state->io_apic.redirtbl[5].bits = 0x10041;
+  state->second_pic.irq_base = 0x70;
+  state->clock_nanos = kHour;
+  auto written = write_state(guest->vm(), *state);
+  ASSERT_TRUE(written) << written.error().to_string();
+  auto again = read_state(guest->vm());
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->io_apic.redirtbl[5].bits, 0x10041u);
+  EXPECT_EQ(again->second_pic.irq_base, 0x70);
+  EXPECT_EQ(again->first_pic.irq_base, state->first_pic.irq_base);
+  EXPECT_EQ(again->io_apic.id, state->io_apic.id);
+  EXPECT_GE(again->clock_nanos, kHour);
+  // Another machine of the same make takes it too.
+  auto other = make(kCounting);
+  ASSERT_TRUE(other);
+  ASSERT_TRUE(write_state(other->vm(), *again));
+  EXPECT_EQ(read_state(other->vm())->io_apic.redirtbl[5].bits, 0x10041u);
+  guest->resume();
+  while (guest->word(0x2000) == 0) std::this_thread::yield();
   guest->stop();
 }
 

@@ -20,6 +20,14 @@
 
 namespace msb::virtio {
 
+// What the device itself has to remember of its guest, in pages. Plain, to be saved and restored.
+struct BalloonState {
+  uint32_t target = 0;
+  uint32_t actual = 0;      // as the guest says in the configuration space
+  uint64_t in_balloon = 0;  // by the queues' account, which is on time where `actual` comes later
+  uint64_t peak = 0;        // of that, since the target was set
+};
+
 class BalloonDevice final : public Device {
  public:
   static constexpr uint64_t kPage = 4096;    // whatever the guest's own page size (5.5.6)
@@ -45,6 +53,7 @@ class BalloonDevice final : public Device {
   // How many pages the guest says it has given up.
   uint32_t actual() const { return actual_; }
   uint32_t pages() const { return pages_; }
+  BalloonState state() const { return {target_, actual_, in_balloon_, peak_}; }
 
   // Asks the guest, which answers once or (an old or hostile one) never. A second question replaces the first; not to
   // be asked from inside an answer.

@@ -110,7 +110,7 @@ void ConsoleDevice::reset() {
   control_in_watch_.reset();
   control_in_.reset();
   context_ = nullptr;
-  pending_add_ = pending_name_ = pending_open_ = false;
+  state_.pending_add = state_.pending_name = state_.pending_open = false;
   note_guest_open(false);
 }
 
@@ -121,12 +121,12 @@ void ConsoleDevice::broken(const Error& what) {
 }
 
 void ConsoleDevice::note_guest_open(bool open) {
-  if (std::exchange(guest_open_, open) != open && settings_.opened) settings_.opened(open);
+  if (std::exchange(state_.guest_open, open) != open && settings_.opened) settings_.opened(open);
 }
 
 void ConsoleDevice::hangup() {
-  host_open_ = false;
-  pending_open_ = true;
+  state_.host_open = false;
+  state_.pending_open = true;
   if (auto sent = send_pending(); !sent) broken(sent.error());
 }
 
@@ -142,7 +142,7 @@ Result<> ConsoleDevice::control(Chain chain) {
 
 Result<> ConsoleDevice::handle(const Message& message) {
   if (message.event == kDeviceReady && message.value == 1) {
-    pending_add_ = pending_name_ = pending_open_ = true;
+    state_.pending_add = state_.pending_name = state_.pending_open = true;
     return send_pending();
   }
   if (message.event == kPortOpen && message.port == settings_.port) {
@@ -155,21 +155,22 @@ Result<> ConsoleDevice::handle(const Message& message) {
 }
 
 Result<> ConsoleDevice::send_pending() {
-  while (pending_add_ || pending_name_ || pending_open_) {
+  while (state_.pending_add || state_.pending_name || state_.pending_open) {
     MSB_TRY(auto chain, control_in_->queue.pop());
     if (!chain) {
       MSB_TRY(bool more, control_in_->queue.enable_kicks());
       if (more) continue;
       break;
     }
-    if (std::exchange(pending_add_, false))
+    if (std::exchange(state_.pending_add, false))
       MSB_CHECK(send({.port = settings_.port, .event = kPortAdd, .value = 1}, std::move(*chain)));
-    else if (std::exchange(pending_name_, false))
+    else if (std::exchange(state_.pending_name, false))
       MSB_CHECK(
           send({.port = settings_.port, .event = kPortName, .value = 1, .text = settings_.name}, std::move(*chain)));
-    else if (std::exchange(pending_open_, false))
-      MSB_CHECK(send({.port = settings_.port, .event = kPortOpen, .value = host_open_ ? uint16_t{1} : uint16_t{0}},
-                     std::move(*chain)));
+    else if (std::exchange(state_.pending_open, false))
+      MSB_CHECK(
+          send({.port = settings_.port, .event = kPortOpen, .value = state_.host_open ? uint16_t{1} : uint16_t{0}},
+               std::move(*chain)));
   }
   MSB_TRY(bool wanted, control_in_->queue.wants_interrupt());
   if (wanted) context_->interrupt(kControlIn);

@@ -24,6 +24,16 @@
 
 namespace msb::virtio {
 
+// What the device itself has to remember of its guest. Plain, to be saved and restored.
+struct ConsoleState {
+  bool guest_open = false;
+  bool host_open = true;  // until the socket's other end closes; does not come back
+  // What the guest is still to be told, in this order. Flags, so that it cannot make a list grow.
+  bool pending_add = false;
+  bool pending_name = false;
+  bool pending_open = false;
+};
+
 class ConsoleDevice final : public Device {
  public:
   struct Settings {
@@ -41,7 +51,8 @@ class ConsoleDevice final : public Device {
   ~ConsoleDevice() override = default;
 
   // Whether the guest has the port open.
-  bool guest_open() const { return guest_open_; }
+  bool guest_open() const { return state_.guest_open; }
+  const ConsoleState& state() const { return state_; }
 
   DeviceType type() const override { return DeviceType::console; }
   uint64_t features() const override;
@@ -65,14 +76,7 @@ class ConsoleDevice final : public Device {
 
   Reactor& reactor_;
   Settings settings_;
-  bool guest_open_ = false;
-  bool host_open_ = true;  // until the socket's other end closes; does not come back
-
-  // What the guest is still to be told, in this order. Flags, so that it cannot make a list grow.
-  bool pending_add_ = false;
-  bool pending_name_ = false;
-  bool pending_open_ = false;
-
+  ConsoleState state_;
   DeviceContext* context_ = nullptr;
   std::optional<ActiveQueue> control_in_;
   Reactor::Watch control_in_watch_;

@@ -1,6 +1,10 @@
 // Device: one virtio device model, whatever the transport. MmioTransport (mmio_transport.h) shows it to the guest;
 // knows nothing of KVM.
 //
+// State that a saved machine needs is kept in plain structs: what the driver has programmed in TransportState and
+// QueueLayout, a queue's place in its rings in QueuePosition, and what a device remembers beyond that in a struct of
+// its own (ConsoleState, BalloonState; block, entropy and pmem remember nothing). Reset drops what is in flight.
+//
 // Threads: there is one device thread with a Reactor, on which activate(), reset() and all queue work happen, for all
 // devices. Configuration space is read and written on vCPU threads, so a device whose configuration changes guards it
 // itself. Work that may block (disk I/O) goes to threads of the device's own.

@@ -61,7 +61,11 @@ std::vector<kvm_msr_entry> boot_msrs() {
   return {{kMiscEnable, 0, kFastStrings}, {kMtrrDefaultType, 0, kMtrrOnWriteBack}};
 }
 
-std::string format_registers(const kvm_regs& regs, const kvm_sregs& sregs) {
+std::string describe_registers(const VcpuFd& vcpu) {
+  kvm_regs regs{};
+  kvm_sregs sregs{};
+  if (!vcpu.get(KVM_GET_REGS, regs, "read registers") || !vcpu.get(KVM_GET_SREGS, sregs, "read special registers"))
+    return {};
   std::string text;
   const std::pair<std::string_view, uint64_t> general[] = {
       {"rip", regs.rip},  {"rfl", regs.rflags}, {"rax", regs.rax},   {"rbx", regs.rbx},  {"rcx", regs.rcx},

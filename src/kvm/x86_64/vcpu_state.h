@@ -33,7 +33,7 @@ Result<> write_state(const VcpuFd& vcpu, const VcpuState& state);
 // Registers that the machine sets once, before the first instruction.
 std::vector<kvm_msr_entry> boot_msrs();
 
-// For reports: a few lines of text.
-std::string format_registers(const kvm_regs& regs, const kvm_sregs& sregs);
+// For reports: a few lines of text; empty when they cannot be read.
+std::string describe_registers(const VcpuFd& vcpu);
 
 }  // namespace msb::kvm
