@@ -133,11 +133,19 @@ class Msb:
         return found
 
     def wait_for_no_processes(self, timeout=20):
-        """Watches until nothing of this home lives; for tests that killed something and may not ask it."""
+        """Waits until nothing of this home lives; for tests that killed something and may not ask it."""
         deadline = time.monotonic() + timeout
-        while self.processes():
-            assert time.monotonic() < deadline, f"still there: {self.processes()}"
-            time.sleep(0.02)
+        while found := self.processes():  # again: one that has ended may have started another
+            for pid in found:
+                try:
+                    pidfd = os.pidfd_open(pid)
+                except ProcessLookupError:
+                    continue
+                try:
+                    ended = select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]
+                finally:
+                    os.close(pidfd)
+                assert ended, f"still there: {self.processes()}"
 
     def remove_all(self, keep=()):
         names = self.names() - set(keep)

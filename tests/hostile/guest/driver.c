@@ -141,17 +141,32 @@ void kick(struct world* world, const struct device* device, const struct queue* 
   set(world, device->slot, QUEUE_NOTIFY, queue->index);
 }
 
+// One turn of waiting. A device that does nothing more fails the scenario; turns, for there is no clock: seconds where a
+// turn is short, and more where the host is busy.
+static bool wait_on(struct world* world, uint32_t* turns) {
+  const uint32_t most = 10000000;
+  if (++*turns > most) {
+    CHECK(world, false);
+    return false;
+  }
+  world->hardware->yield(world->hardware->self);
+  return true;
+}
+
 bool wait_used(struct world* world, const struct device* device, struct queue* queue) {
+  uint32_t turns = 0;
   while (load16(world, queue->used + 2) == queue->next_used) {
     if (get(world, device->slot, STATUS) & NEEDS_RESET) return false;
-    world->hardware->yield(world->hardware->self);
+    if (!wait_on(world, &turns)) return false;
   }
   ++queue->next_used;
   return true;
 }
 
 void wait_broken(struct world* world, const struct device* device) {
-  while (!(get(world, device->slot, STATUS) & NEEDS_RESET)) world->hardware->yield(world->hardware->self);
+  uint32_t turns = 0;
+  while (!(get(world, device->slot, STATUS) & NEEDS_RESET) && wait_on(world, &turns)) {
+  }
 }
 
 struct queue* request_queue(struct device* device) {

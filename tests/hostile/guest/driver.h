@@ -74,7 +74,7 @@ void descriptor(struct world* world, const struct queue* queue, uint16_t index, 
                 uint16_t flags, uint16_t next);
 void publish(struct world* world, struct queue* queue, uint16_t head);
 void kick(struct world* world, const struct device* device, const struct queue* queue);
-// Until the device gives something back (true) or breaks (false).
+// Until the device gives something back (true) or breaks (false). Both fail the scenario when it does neither for long.
 bool wait_used(struct world* world, const struct device* device, struct queue* queue);
 void wait_broken(struct world* world, const struct device* device);
 
