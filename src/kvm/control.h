@@ -15,6 +15,9 @@
 namespace msb::kvm {
 
 inline constexpr size_t kMaxControlMessage = 16384;
+// Of one machine. A guest can bring about as many as it likes. Both ends keep to it: msb-kvm sends no more, and its
+// word is not taken for that.
+inline constexpr size_t kMaxWarnings = 100;
 
 struct Request {
   uint32_t id = 0;           // echoed in the answer

@@ -65,6 +65,9 @@ void ControlChannel::done(uint32_t id, std::string error) {
 }
 
 void ControlChannel::warning(std::string message) {
+  // One more than the host's end shows, so that it knows.
+  if (warnings_ > kMaxWarnings) return;
+  ++warnings_;
   Notice notice;
   notice.kind = "warning";
   notice.message = std::move(message);

@@ -26,7 +26,7 @@ class ControlChannel {
 
   void started(std::vector<std::string> walls);
   void done(uint32_t id, std::string error = {});
-  void warning(std::string message);
+  void warning(std::string message);  // those beyond kMaxWarnings are dropped
   void ended(Notice notice);
 
  private:
@@ -36,6 +36,7 @@ class ControlChannel {
   Reactor& reactor_;
   Fd socket_;
   Handlers handlers_;
+  size_t warnings_ = 0;
   Reactor::Watch watch_;
 };
 

@@ -271,7 +271,9 @@ void KvmProcess::on_notice(Notice notice) {
     else
       reply(fail(ErrorKind::runtime, notice.error));
   } else if (notice.kind == "warning") {
-    if (++warnings_ <= kMaxWarnings && observer_.on_warning) observer_.on_warning(notice.message);
+    ++warnings_;
+    if (warnings_ == kMaxWarnings + 1) notice.message = "there are more warnings; they are not shown";
+    if (warnings_ <= kMaxWarnings + 1 && observer_.on_warning) observer_.on_warning(notice.message);
   } else {
     ended_ = true;
     guest_ended_ = notice.cause == "guest";

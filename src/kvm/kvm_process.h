@@ -56,10 +56,8 @@ struct MachineOptions {
 
 struct MachineObserver {
   std::function<void(const MachineExit&)> on_exit;               // once; the machine may be destroyed inside
-  std::function<void(const std::string& line)> on_warning = {};  // for the log; at most kMaxWarnings
+  std::function<void(const std::string& line)> on_warning = {};  // for the log; kMaxWarnings, and one that says so
 };
-
-inline constexpr size_t kMaxWarnings = 100;
 
 // The answer to a request. Runs on the reactor's thread; must not destroy the machine.
 using Reply = std::function<void(Result<>)>;

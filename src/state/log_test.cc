@@ -112,6 +112,19 @@ TEST_F(LogTest, RotationBoundsTheSizeAndKeepsTheOrder) {
   for (size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i], cat("entry ", 100 - found.size() + i));
 }
 
+TEST_F(LogTest, AFileThatOthersHaveFilledIsRotatedWhenItIsOpened) {
+  LogLimits limits{.file_bytes = 200, .old_files = 1};
+  for (int run = 0; run < 5; ++run) {
+    ASSERT_TRUE(LogWriter::open(path, limits));
+    // As a process's standard error does.
+    Fd appended = *open_file(path, O_WRONLY | O_APPEND);
+    ASSERT_TRUE(write_full(appended.get(), as_bytes(std::string(300, 'x'))));
+  }
+  EXPECT_EQ(read_file(path)->size(), 300u);
+  EXPECT_EQ(read_file(path + ".1")->size(), 301u) << "its unfinished line is ended";
+  EXPECT_FALSE(path_exists(path + ".2"));
+}
+
 TEST_F(LogTest, LineCutByACrashSpoilsNoOther) {
   ASSERT_TRUE(write_file_atomic(path, "{\"t\":1,\"s\":\"std"));
   auto writer = *LogWriter::open(path);

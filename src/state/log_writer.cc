@@ -14,6 +14,9 @@ std::string rotated_path(const std::string& path, int age) {
 Result<LogWriter> LogWriter::open(std::string path, LogLimits limits) {
   LogWriter writer(std::move(path), limits);
   MSB_CHECK(writer.reopen());
+  // Others may have appended (the standard error of a sandbox's process goes to its runtime log): the bound holds again
+  // from here.
+  if (writer.size_ > limits.file_bytes) writer.rotate();
   return writer;
 }
 

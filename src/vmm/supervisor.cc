@@ -237,6 +237,7 @@ void Supervisor::start_command() {
 }
 
 void Supervisor::on_startup_frame(ByteView raw) {
+  if (exit_code_) return;  // it ends once; a guest that says so again writes no more lines
   auto envelope = wire::open_envelope(wire::frame_body(raw));
   if (!envelope) return;
   if (envelope->type == wire::ExecExited::kType) {

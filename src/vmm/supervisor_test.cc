@@ -186,6 +186,24 @@ TEST_F(SupervisorTest, StartupCommandsExitEndsItWithItsCode) {
   EXPECT_EQ(log, "hello\n");
 }
 
+TEST_F(SupervisorTest, AStartupCommandThatEndsOverAndOverWritesOneLine) {
+  config.startup = state::StartupCommand{.argv = {"true"}, .keep_after_success = true};
+  boot();
+  auto request = guest.agent.receive();
+  Peer client = Peer::connect(home.relay_socket("s"));
+  for (int i = 0; i < 50; ++i) guest.agent.send(request->id, wire::ExecExited{0});
+  client.send(client.first(), wire::Shutdown{.grace_ms = 10}, wire::kFlagShutdown);
+  expect_shutdown_then_power_off();
+  (void)ended();
+  int lines = 0;
+  ASSERT_TRUE(state::read_log(home.exec_log("s"), {.stdout_stream = false, .stderr_stream = false, .system = true},
+                              [&](const LogEntry& entry) {
+                                lines += entry.data.find("the command exited") != std::string::npos ? 1 : 0;
+                                return true;
+                              }));
+  EXPECT_EQ(lines, 1);
+}
+
 TEST_F(SupervisorTest, StartupCommandThatIsNotThereIs127) {
   config.startup = state::StartupCommand{.argv = {"nonesuch"}};
   boot();
