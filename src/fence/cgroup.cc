@@ -58,14 +58,15 @@ Result<> enable_controllers(int directory) {
   return write_value(directory, "cgroup.subtree_control", "+memory +pids");
 }
 
-// A group without limits of its own: what leaves it escapes nothing. The very top has no such files.
+// A group without limits of its own: what leaves it escapes nothing. The number of threads is not asked for: it is
+// bounded anew. A file that is not there limits nothing.
 Result<> check_unlimited(const std::string& group) {
   MSB_TRY(Fd directory, open_file(group, O_RDONLY | O_DIRECTORY));
-  for (const char* limit : {"memory.max", "memory.high", "memory.swap.max", "cpu.max"}) {
+  for (const char* limit : {"memory.max", "memory.high", "memory.swap.max", "cpu.max", "io.max", "cpuset.cpus"}) {
     auto value = read_value(directory.get(), limit);
-    if (value && !value->starts_with("max"))
-      return fail(
-          refusal(ErrorKind::unsupported, group, cat("has a limit (", limit, ") that its processes may not leave")));
+    if (!value || value->starts_with("max") || value->find_first_not_of('\n') == std::string::npos) continue;
+    return fail(
+        refusal(ErrorKind::unsupported, group, cat("has a limit (", limit, ") that its processes may not leave")));
   }
   return {};
 }

@@ -5,9 +5,10 @@
 //   command.cgroup = CgroupSeat{group->fd()};      // start_fenced() starts the program in it
 //
 // Where it is made: below the caller's own group when that may hand out limits; else beside it, when the group above
-// may and the caller's own has no limits, which the program would leave behind. Cgroup v2 forbids a group that has
-// processes to hand out limits ("no internal processes"), so the caller's own does only at the very top. Nothing that
-// is there already is changed, but for controllers that are switched on for the groups below (cgroup.subtree_control).
+// may and the caller's own has no limits (of memory, processors or disks), which the program would leave behind. Cgroup
+// v2 forbids a group that has processes to hand out limits ("no internal processes"), so the caller's own does only at
+// the very top. Nothing that is there already is changed, but for controllers that are switched on for the groups below
+// (cgroup.subtree_control).
 //
 // The directory is removed with the object, after the program has ended. Whoever is killed before that leaves an empty
 // directory, which anybody may remove: the kernel keeps one that is in use.
