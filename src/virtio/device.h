@@ -3,7 +3,7 @@
 //
 // State that a saved machine needs is kept in plain structs: what the driver has programmed in TransportState and
 // QueueLayout, a queue's place in its rings in QueuePosition, and what a device remembers beyond that in a struct of
-// its own (ConsoleState, BalloonState; block, entropy and pmem remember nothing). Reset drops what is in flight.
+// its own (ConsoleState, BalloonState; block and entropy remember nothing). Reset drops what is in flight.
 //
 // Threads: there is one device thread with a Reactor, on which activate(), reset() and all queue work happen, for all
 // devices. Configuration space is read and written on vCPU threads, so a device whose configuration changes guards it
@@ -22,7 +22,7 @@
 namespace msb::virtio {
 
 // Device types (virtio 1.2, 5).
-enum class DeviceType : uint32_t { net = 1, block = 2, console = 3, entropy = 4, balloon = 5, fs = 26, pmem = 27 };
+enum class DeviceType : uint32_t { net = 1, block = 2, console = 3, entropy = 4, balloon = 5, fs = 26 };
 
 // What a device may do to its guest, given to it at activation. Implemented by the transport; valid until reset()
 // returns. Every call is safe from any thread.

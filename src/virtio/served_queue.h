@@ -1,5 +1,5 @@
 // ServedQueue: a queue whose requests are answered on the device thread: waits for kicks, pops requests, tells the
-// driver when it wants to be told. For devices that answer at once (entropy, balloon, pmem, console control).
+// driver when it wants to be told. For devices that answer at once (entropy, balloon, console control).
 //
 // One kick serves at most `turn` requests; the rest waits for the next round of the reactor, so that a guest that
 // refills the ring while it is emptied cannot keep the thread from its other devices.

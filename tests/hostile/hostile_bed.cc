@@ -9,7 +9,6 @@
 #include "virtio/block_device.h"
 #include "virtio/console_device.h"
 #include "virtio/entropy_device.h"
-#include "virtio/pmem_device.h"
 
 namespace msb::hostile {
 namespace {
@@ -53,7 +52,6 @@ void HostileBed::build() {
   add("console", ConsoleDevice::create(reactor, {"agent", std::move(agent_.first)}).value());
   add("entropy", std::make_unique<EntropyDevice>(reactor));
   add("balloon", std::make_unique<BalloonDevice>(reactor, *this, RAM_SIZE / 4096));
-  add("pmem", std::make_unique<PmemDevice>(reactor, PmemDevice::Range{uint64_t{1} << 33, uint64_t{2} << 20}));
 
   Bytes disk(size_t{DISK_SECTORS} * 512);
   std::memcpy(disk.data() + size_t{MARK_SECTOR} * 512, "disk", 4);

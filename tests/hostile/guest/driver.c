@@ -194,10 +194,6 @@ struct request honest_request(struct world* world, struct device* device) {
       store32(world, header + 4, 1u << 16);  // id 0, event DEVICE_READY, value 1
       descriptor(world, queue, 0, header, 8, 0, 0);
       break;
-    case PMEM:  // flush
-      descriptor(world, queue, 0, header, 4, NEXT, 1);
-      descriptor(world, queue, 1, request.status, 4, WRITE, 0);
-      break;
     case BALLOON:  // one page of the arena's end
       store32(world, header, (ARENA_END - 4096) / 4096);
       descriptor(world, queue, 0, header, 4, 0, 0);
@@ -214,7 +210,6 @@ bool request_fine(struct world* world, const struct device* device, const struct
   if (device->type == BLOCK) {
     return *at(world, request->status) == 0 && *at(world, request->data) == 'd' && *at(world, request->data + 3) == 'k';
   }
-  if (device->type == PMEM) return *at(world, request->status) == 0;
   if (device->type != ENTROPY) return true;
   uint8_t any = 0;
   for (uint32_t i = 0; i < 64; ++i) any |= *at(world, request->data + i);

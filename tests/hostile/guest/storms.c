@@ -37,9 +37,6 @@ static void fill(struct world* world, struct device* device, uint64_t data, uint
     descriptor(world, queue, 0, header, 16, NEXT, 1);
     descriptor(world, queue, 1, data, 16384, NEXT | WRITE, 2);
     descriptor(world, queue, 2, status, 1, WRITE, 0);
-  } else if (device->type == PMEM) {
-    descriptor(world, queue, 0, header, 4, NEXT, 1);
-    descriptor(world, queue, 1, status, 4, WRITE, 0);
   } else if (device->type == ENTROPY) {
     descriptor(world, queue, 0, data, 16384, WRITE, 0);
   } else {
