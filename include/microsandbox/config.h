@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <microsandbox/exec.h>
+#include <microsandbox/mount.h>
 
 namespace msb {
 
@@ -19,7 +20,6 @@ enum class MachineChoice { automatic, kvm, portable };
 // The least that is accepted. process: the fence alone, which the portable machine has; hardware: the processor's
 // virtualisation too, so never the portable machine.
 enum class Isolation { process, hardware };
-enum class DiskFormat { raw, qcow2 };
 
 // Where the root file system comes from.
 struct ImageSource {
@@ -70,6 +70,7 @@ struct SandboxConfig {
   std::map<std::string, std::string> labels = {};
   std::vector<ResourceLimit> rlimits = {};
   RootDisk root_disk = {};
+  std::vector<Mount> mounts = {};
   PullPolicy pull_policy = PullPolicy::if_missing;
   RegistryOptions registry = {};
   MachineChoice machine = MachineChoice::automatic;

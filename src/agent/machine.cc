@@ -79,6 +79,8 @@ std::optional<wire::BootFailed> Machine::set_up(const wire::Bootstrap& bootstrap
   if (bootstrap.unix_time_nanos) set_clock(bootstrap.unix_time_nanos);
   if (auto entered = root_.enter(bootstrap.root); !entered) return failed("mount", entered.error());
   if (auto mounted = mount_base(bootstrap.tmp_bytes); !mounted) return failed("mount", mounted.error());
+  if (auto mounted = mount_extra(bootstrap.mounts); !mounted) return failed("mount", mounted.error());
+  mounts_ = bootstrap.mounts;
   const std::string& name = bootstrap.hostname;
   if (!name.empty() && ::sethostname(name.data(), name.size()) < 0)
     return failed("config", Error::from_errno(errno, cat("set the host name to ", name)));
@@ -118,6 +120,7 @@ void Machine::power_off() {
   // Remounting waits for grace periods of RCU, whose normal ones take three ticks of a processor that has nothing to
   // do.
   set_kernel("/sys/kernel/rcu_expedited", "1");
+  unmount_extra(mounts_);
   root_.make_read_only();
   // Without ACPI there is no way to switch off: a reset ends the machine, which the host runs with -no-reboot.
   ::reboot(RB_AUTOBOOT);

@@ -21,6 +21,7 @@ class Machine final : public Guest {
  private:
   uint64_t start_time_ns_;
   Root root_;
+  std::vector<wire::MountSpec> mounts_;
 };
 
 // Room for the descriptors of a thousand sessions. Processes get base_limits() instead.

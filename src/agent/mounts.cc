@@ -3,6 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/text.h"
+#include "base/fd.h"
+
 namespace msb::agent {
 namespace {
 
@@ -32,6 +35,37 @@ constexpr Link kLinks[] = {
     {"/proc/self/fd/1", "/dev/stdout"},
     {"/proc/self/fd/2", "/dev/stderr"},
 };
+
+// Initialising the inode tables of a fresh file system in the background would make its sparse image grow.
+const char* options_of(const std::string& fstype, unsigned long flags) {
+  return fstype == "ext4" && !(flags & MS_RDONLY) ? "noinit_itable" : nullptr;
+}
+
+// A device whose type nobody stated: every type that works on devices is tried.
+Result<> mount_guessing(const std::string& device, const char* target, unsigned long flags) {
+  MSB_TRY(std::string known, read_file("/proc/filesystems", 64 * 1024));
+  for (auto line : split(known, '\n')) {
+    auto fields = words(line);
+    if (fields.size() != 1) continue;  // "nodev X"
+    std::string type(fields[0]);
+    if (::mount(device.c_str(), target, type.c_str(), flags, options_of(type, flags)) == 0) return {};
+  }
+  return fail(ErrorKind::io, cat("mount ", device, ": no file system that this kernel knows is on it"));
+}
+
+unsigned long flags_of(const wire::MountSpec& mount) {
+  return (mount.read_only ? MS_RDONLY : 0ul) | (mount.noexec ? MS_NOEXEC : 0ul) | (mount.nosuid ? MS_NOSUID : 0ul) |
+         (mount.nodev ? MS_NODEV : 0ul);
+}
+
+Result<> mount_extra_one(const wire::MountSpec& mount) {
+  if (mount.kind == "disk") return mount_disk(mount.device, mount.target.c_str(), mount.fstype, flags_of(mount));
+  if (mount.kind == "tmpfs") {
+    std::string options = mount.tmpfs_bytes ? cat("mode=1777,size=", mount.tmpfs_bytes) : "mode=1777";
+    return mount_one({"tmpfs", mount.target.c_str(), "tmpfs", flags_of(mount), options.c_str()});
+  }
+  return fail(ErrorKind::unsupported, cat("this agent does not know the kind of mount '", mount.kind, "'"));
+}
 
 }  // namespace
 
@@ -88,6 +122,28 @@ Result<> mount_base(uint64_t tmp_bytes) {
     ::chmod("/tmp", 01777);
   }
   return {};
+}
+
+Result<> mount_disk(const std::string& device, const char* target, const std::string& fstype, unsigned long flags) {
+  MSB_CHECK(make_directories(target));
+  if (fstype.empty()) return mount_guessing(device, target, flags);
+  return mount_one({device.c_str(), target, fstype.c_str(), flags, options_of(fstype, flags)});
+}
+
+Result<> mount_extra(const std::vector<wire::MountSpec>& mounts) {
+  for (const auto& mount : mounts)
+    if (auto mounted = mount_extra_one(mount); !mounted)
+      return fail(std::move(mounted).error().context(cat("the mount on ", mount.target)));
+  return {};
+}
+
+void unmount_extra(const std::vector<wire::MountSpec>& mounts) {
+  for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
+    if (mount->kind != "disk") continue;
+    // Something of the guest's own may be mounted below it.
+    if (::umount2(mount->target.c_str(), 0) < 0)
+      ::mount(nullptr, mount->target.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr);
+  }
 }
 
 void mount_late() {

@@ -4,8 +4,10 @@
 #include <sys/mount.h>
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
+#include "wire/messages.h"
 
 namespace msb::agent {
 
@@ -29,6 +31,12 @@ Result<> mount_early();
 Result<> move_early(const std::string& root);
 // What processes need, inside the final root: terminals, shared memory, /tmp of `tmp_bytes` (0: the root's own).
 Result<> mount_base(uint64_t tmp_bytes);
+// A disk, whose file system may be unstated: then every type that works on devices is tried.
+Result<> mount_disk(const std::string& device, const char* target, const std::string& fstype, unsigned long flags);
+// The mounts that the user has asked for, in order. Errors name the target.
+Result<> mount_extra(const std::vector<wire::MountSpec>& mounts);
+// Takes them away again, the last first, so that their disks are clean. No process may be running any more.
+void unmount_extra(const std::vector<wire::MountSpec>& mounts);
 // What few processes need: cgroup2, POSIX message queues. Missing kernel support is no error.
 void mount_late();
 

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "agent/mounts.h"
-#include "agent/text.h"
 
 namespace msb::agent {
 namespace {
@@ -15,29 +14,6 @@ constexpr const char* kUpper = "/upper";
 constexpr const char* kUpperFiles = "/upper/upper";
 constexpr const char* kUpperWork = "/upper/work";
 constexpr const char* kNewRoot = "/root";
-
-// Initialising the inode tables of a fresh file system in the background would make its sparse image grow.
-const char* options_of(const std::string& fstype, unsigned long flags) {
-  return fstype == "ext4" && !(flags & MS_RDONLY) ? "noinit_itable" : nullptr;
-}
-
-// A device whose type nobody stated: every type that works on devices is tried.
-Result<> mount_guessing(const std::string& device, const char* target, unsigned long flags) {
-  MSB_TRY(std::string known, read_file("/proc/filesystems", 64 * 1024));
-  for (auto line : split(known, '\n')) {
-    auto fields = words(line);
-    if (fields.size() != 1) continue;  // "nodev X"
-    std::string type(fields[0]);
-    if (::mount(device.c_str(), target, type.c_str(), flags, options_of(type, flags)) == 0) return {};
-  }
-  return fail(ErrorKind::io, cat("mount ", device, ": no file system that this kernel knows is on it"));
-}
-
-Result<> mount_device(const std::string& device, const char* target, const std::string& fstype, unsigned long flags) {
-  MSB_CHECK(make_directories(target));
-  if (fstype.empty()) return mount_guessing(device, target, flags);
-  return mount_one({device.c_str(), target, fstype.c_str(), flags, options_of(fstype, flags)});
-}
 
 // The merged root directory shows the upper one's owner and mode: they must be the image's.
 Result<> copy_root_mode() {
@@ -56,7 +32,7 @@ Result<> Root::mount_upper(const wire::RootSpec& spec) {
     std::string options = spec.tmpfs_bytes ? cat("mode=0755,size=", spec.tmpfs_bytes) : "mode=0755";
     MSB_CHECK(mount_one({"upper", kUpper, "tmpfs", MS_NOATIME, options.c_str()}));
   } else {
-    MSB_CHECK(mount_device(spec.device, kUpper, spec.fstype, MS_NOATIME));
+    MSB_CHECK(mount_disk(spec.device, kUpper, spec.fstype, MS_NOATIME));
   }
   bool fresh = ::mkdir(kUpperFiles, 0755) == 0;
   if (!fresh && errno != EEXIST) return fail_errno("create the writable layer");
@@ -67,7 +43,7 @@ Result<> Root::mount_upper(const wire::RootSpec& spec) {
 }
 
 Result<> Root::assemble_overlay(const wire::RootSpec& spec) {
-  MSB_CHECK(mount_device(spec.lower, kLower, "erofs", MS_RDONLY));
+  MSB_CHECK(mount_disk(spec.lower, kLower, "erofs", MS_RDONLY));
   MSB_CHECK(mount_upper(spec));
   std::string options = cat("lowerdir=", kLower, ",upperdir=", kUpperFiles, ",workdir=", kUpperWork);
   return mount_one({"overlay", kNewRoot, "overlay", 0, options.c_str()});
@@ -78,7 +54,7 @@ Result<> Root::enter(const wire::RootSpec& spec) {
   if (spec.kind == "overlay") {
     MSB_CHECK(assemble_overlay(spec));
   } else if (spec.kind == "disk") {
-    MSB_CHECK(mount_device(spec.device, kNewRoot, spec.fstype, spec.read_only ? MS_RDONLY : 0));
+    MSB_CHECK(mount_disk(spec.device, kNewRoot, spec.fstype, spec.read_only ? MS_RDONLY : 0));
   } else {
     return fail(ErrorKind::unsupported, cat("this agent does not know the kind of root '", spec.kind, "'"));
   }

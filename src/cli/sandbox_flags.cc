@@ -55,6 +55,8 @@ void SandboxFlags::add_to(CLI::App& command) {
   command.add_option("--shell", shell_, "Shell for `msb shell` (/bin/sh)");
   command.add_option("--entrypoint", entrypoint_, "Replaces the image's entrypoint; \"\" clears it");
   command.add_option("--root-disk", root_disk_, "Writable layer: SIZE, tmpfs or tmpfs:SIZE (4G)");
+  add_repeatable(command, "--tmpfs", tmpfs_, "PATH[:SIZE][:OPTIONS]: a file system in memory");
+  add_repeatable(command, "--mount-disk", disks_, "IMAGE:PATH[:OPTIONS]: a disk image (.raw .img .qcow2)");
   command.add_option("--pull", pull_, "always, if-missing or never (if-missing)");
   command.add_option("--machine", machine_, "auto, kvm or portable (auto)");
   command.add_option("--isolation", isolation_, "The least that will do: process or hardware (process)");
@@ -104,6 +106,18 @@ Result<> SandboxFlags::apply_limits(SandboxConfig& config) const {
   return {};
 }
 
+Result<> SandboxFlags::apply_mounts(SandboxConfig& config) const {
+  for (const auto& text : tmpfs_) {
+    MSB_TRY(auto mount, Mount::parse_tmpfs(text));
+    config.mounts.push_back(std::move(mount));
+  }
+  for (const auto& text : disks_) {
+    MSB_TRY(auto mount, Mount::parse_disk(text));
+    config.mounts.push_back(std::move(mount));
+  }
+  return {};
+}
+
 Result<> SandboxFlags::apply_replace(SandboxConfig& config) const {
   if (!replace_timeout_.empty()) {
     MSB_TRY(config.replace_grace, parse_duration(replace_timeout_));
@@ -124,6 +138,7 @@ Result<SandboxConfig> SandboxFlags::checked_config() const {
   if (name_.empty() && command_->get_option("--name")->count() > 0) MSB_CHECK(validate_sandbox_name(name_));
   MSB_CHECK(apply_image(config));
   MSB_CHECK(apply_limits(config));
+  MSB_CHECK(apply_mounts(config));
   MSB_CHECK(apply_replace(config));
   MSB_TRY(auto process, process_.options());
   config.env = std::move(process.env);

@@ -30,6 +30,7 @@ class SandboxFlags {
   Result<SandboxConfig> checked_config() const;
   Result<> apply_image(SandboxConfig& config) const;
   Result<> apply_limits(SandboxConfig& config) const;
+  Result<> apply_mounts(SandboxConfig& config) const;
   Result<> apply_replace(SandboxConfig& config) const;
 
   CLI::App* command_ = nullptr;
@@ -43,6 +44,8 @@ class SandboxFlags {
   std::string shell_ = "/bin/sh";
   std::string entrypoint_;
   std::string root_disk_;
+  std::vector<std::string> tmpfs_;
+  std::vector<std::string> disks_;
   std::string pull_ = "if-missing";
   std::string machine_ = "auto";
   std::string isolation_ = "process";

@@ -79,6 +79,20 @@ void fields(auto& self, auto&& field)
   field("size_mib", self.size_mib);
 }
 void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, Mount>
+{
+  field("kind", self.kind);
+  field("target", self.target);
+  field("size_mib", self.size_mib);
+  field("source", self.source);
+  field("format", self.format);
+  field("fstype", self.fstype);
+  field("read_only", self.read_only);
+  field("noexec", self.noexec);
+  field("nosuid", self.nosuid);
+  field("nodev", self.nodev);
+}
+void fields(auto& self, auto&& field)
   requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, ResourceLimit>
 {
   field("resource", self.resource);
@@ -113,6 +127,7 @@ void fields(auto& self, auto&& field)
   field("labels", self.labels);
   field("rlimits", self.rlimits);
   field("root_disk", self.root_disk);
+  field.later("mounts", self.mounts);
   field("pull_policy", self.pull_policy);
   field("machine", self.machine);
   field.later("isolation", self.isolation);
@@ -137,6 +152,10 @@ struct Names;
 template <>
 struct Names<ImageSource::Kind> {
   static constexpr const char* list[] = {"oci", "directory", "disk"};
+};
+template <>
+struct Names<Mount::Kind> {
+  static constexpr const char* list[] = {"tmpfs", "disk"};
 };
 template <>
 struct Names<RootDisk::Kind> {

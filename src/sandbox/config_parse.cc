@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/units.h"
+#include "sandbox/paths.h"
 #include "sandbox/validate.h"
 
 namespace msb {
@@ -18,21 +19,6 @@ std::string lower(std::string_view text) {
 bool looks_like_path(std::string_view text) {
   return text == "." || text == ".." || text == "~" || text.starts_with('/') || text.starts_with("./") ||
          text.starts_with("../") || text.starts_with("~/");
-}
-
-std::optional<DiskFormat> format_of_extension(std::string_view path) {
-  std::string name = lower(path);
-  if (name.ends_with(".raw") || name.ends_with(".img")) return DiskFormat::raw;
-  if (name.ends_with(".qcow2")) return DiskFormat::qcow2;
-  return std::nullopt;
-}
-
-Result<std::string> expand_home(std::string_view path) {
-  if (path != "~" && !path.starts_with("~/")) return std::string(path);
-  const char* home = ::getenv("HOME");
-  if (!home || !*home)
-    return fail(ErrorKind::invalid_config, cat("'", path, "' needs a home directory, but HOME is not set"));
-  return home + std::string(path.substr(1));
 }
 
 // Splits "PATH:key=value,key=value". A colon that is followed by no '=' belongs to the path.
@@ -67,6 +53,21 @@ Result<uint64_t> parse_limit_value(std::string_view text, std::string_view resou
 }
 
 }  // namespace
+
+std::optional<DiskFormat> format_of_extension(std::string_view path) {
+  std::string name = lower(path);
+  if (name.ends_with(".raw") || name.ends_with(".img")) return DiskFormat::raw;
+  if (name.ends_with(".qcow2")) return DiskFormat::qcow2;
+  return std::nullopt;
+}
+
+Result<std::string> expand_home(std::string_view path) {
+  if (path != "~" && !path.starts_with("~/")) return std::string(path);
+  const char* home = ::getenv("HOME");
+  if (!home || !*home)
+    return fail(ErrorKind::invalid_config, cat("'", path, "' needs a home directory, but HOME is not set"));
+  return home + std::string(path.substr(1));
+}
 
 Result<ImageSource> ImageSource::parse(std::string_view text) {
   if (text.empty()) return fail(ErrorKind::invalid_config, "no image is given");

@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "sandbox/exec_request.h"
+#include "sandbox/mounts.h"
 #include "sandbox/validate.h"
 
 namespace msb {
@@ -112,6 +113,7 @@ Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::stri
   launch.machine = plan_machine(home, stored);
   launch.machine_choice = machine_name(config);
   MSB_TRY(auto bootstrap, plan_bootstrap(stored));
+  bootstrap.mounts = plan_mounts(config.mounts, launch.machine.disks);
   launch.bootstrap = wire::encode(bootstrap);
   MSB_TRY(launch.startup, plan_startup(stored));
   launch.attached = !config.detached;

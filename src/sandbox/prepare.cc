@@ -11,10 +11,10 @@
 #include "base/units.h"
 #include "disk/erofs_reader.h"
 #include "disk/ext4_template.h"
-#include "disk/qcow2.h"
 #include "kvm/probe.h"
 #include "sandbox/directory_image.h"
 #include "sandbox/machine_plan.h"
+#include "sandbox/mounts.h"
 
 namespace msb {
 namespace {
@@ -29,21 +29,15 @@ Result<std::string> absolute(const std::string& path) {
   return fail(std::move(error).hint("an image that begins with '.', '/' or '~' is a path on this host"));
 }
 
-Result<> check_disk_image(const SandboxConfig& config) {
-  const std::string& path = config.image.reference;
-  struct stat status;
-  if (::stat(path.c_str(), &status) < 0) return fail_errno(cat("open the disk image ", path));
-  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
-    return fail(ErrorKind::invalid_config, cat(path, " is not a disk image"));
-  // The guest owns this disk: it must be able to write.
-  if (::access(path.c_str(), R_OK | W_OK) < 0)
-    return fail(Error::from_errno(errno, cat("open the disk image ", path)).hint("the guest writes to it"));
-  if (config.image.format == DiskFormat::qcow2)
-    return disk::inspect_qcow2(path, disk::Access::read_write).map([](const auto&) {});
-  if (S_ISREG(status.st_mode) && (status.st_size == 0 || status.st_size % 512 != 0))
-    return fail(Error(ErrorKind::corrupt, cat(path, " is not a raw disk image: its size is not a multiple of 512"))
-                    .hint("is it a qcow2 image? say PATH:format=qcow2"));
-  return {};
+// The guest owns this disk: it must be able to write.
+Result<> check_root_image(const SandboxConfig& config) {
+  return check_disk_image(config.image.reference, config.image.format, disk::Access::read_write);
+}
+
+// They may have gone since the sandbox was made.
+Result<> check_mounted_disks(const SandboxConfig& config) {
+  std::vector<Mount> mounts = config.mounts;
+  return resolve_mounts(mounts);
 }
 
 // The files of a read-only root: an EROFS image and the layers it names, which the guest sees as one disk. One of
@@ -100,7 +94,8 @@ Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& pro
   } else {
     MSB_TRY(config.image.reference, absolute(config.image.reference));
   }
-  if (config.image.kind == ImageSource::Kind::disk) MSB_CHECK(check_disk_image(config));
+  if (config.image.kind == ImageSource::Kind::disk) MSB_CHECK(check_root_image(config));
+  MSB_CHECK(resolve_mounts(config.mounts));
   stored.config = std::move(config);
   return stored;
 }
@@ -108,7 +103,8 @@ Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& pro
 Result<> prepare_disks(const state::Home& home, const StoredConfig& stored) {
   const SandboxConfig& config = stored.config;
   MSB_CHECK(home.make_dir(home.sandbox_logs_dir(config.name)));
-  if (config.image.kind == ImageSource::Kind::disk) return check_disk_image(config);
+  MSB_CHECK(check_mounted_disks(config));
+  if (config.image.kind == ImageSource::Kind::disk) return check_root_image(config);
   MSB_CHECK(check_free_space(home));
   if (config.image.kind == ImageSource::Kind::directory) {
     std::string image = directory_image(home, config.name);

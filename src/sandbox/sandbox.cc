@@ -1,6 +1,8 @@
 // The public Sandbox: a handle over lifecycle.h and exec sessions.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include <microsandbox/sandbox.h>
 
 #include "sandbox/attach.h"
@@ -51,7 +53,10 @@ struct [[gnu::visibility("hidden")]] Sandbox::State {
 
   // Then an orderly end, with the guest's files written back, would be for nothing.
   bool keeps_nothing() const {
-    return live.stored.config.ephemeral && live.stored.config.image.kind != ImageSource::Kind::disk;
+    const SandboxConfig& config = live.stored.config;
+    auto is_disk = [](const Mount& mount) { return mount.kind == Mount::Kind::disk && !mount.read_only; };
+    return config.ephemeral && config.image.kind != ImageSource::Kind::disk &&
+           std::ranges::none_of(config.mounts, is_disk);
   }
 
   LiveSandbox live;

@@ -9,6 +9,7 @@
 
 #include "base/sha256.h"
 #include "disk/ext4_template.h"
+#include "sandbox/mounts.h"
 
 namespace msb {
 namespace {
@@ -171,6 +172,7 @@ Result<> validate(const SandboxConfig& config) {
   for (const auto& [key, value] : config.labels) MSB_CHECK(check_label(key, value));
   for (const auto& limit : config.rlimits) MSB_CHECK(check_limit(limit));
   MSB_CHECK(check_root_disk(config));
+  MSB_CHECK(check_mounts(config));
   MSB_CHECK(check_duration(config.max_duration, "the longest duration"));
   MSB_CHECK(check_duration(config.idle_timeout, "the idle timeout"));
   if (config.replace_grace && config.replace_grace->count() < 0)

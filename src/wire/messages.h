@@ -46,6 +46,30 @@ struct RootSpec {
   }
 };
 
+// A file system beside the root.
+struct MountSpec {
+  std::string kind;          // "tmpfs", "disk"
+  std::string target;        // absolute path, made when it is not there
+  std::string device;        // disk: "/dev/vdc"
+  std::string fstype;        // disk: empty = try every type in /proc/filesystems that needs a device
+  uint64_t tmpfs_bytes = 0;  // tmpfs: 0 = half of the memory
+  bool read_only = false;
+  bool noexec = false;
+  bool nosuid = false;
+  bool nodev = false;
+  static void fields(auto& self, auto&& field) {
+    field("kind", self.kind);
+    field("target", self.target);
+    field("device", self.device);
+    field("fstype", self.fstype);
+    field("tmpfs_bytes", self.tmpfs_bytes);
+    field("read_only", self.read_only);
+    field("noexec", self.noexec);
+    field("nosuid", self.nosuid);
+    field("nodev", self.nodev);
+  }
+};
+
 // H>G, id 0, the first frame of all.
 struct Bootstrap {
   static constexpr std::string_view kType = "core.bootstrap";
@@ -57,6 +81,7 @@ struct Bootstrap {
   std::vector<Rlimit> rlimits;           // for every process
   std::vector<std::string> nameservers;  // merged into /etc/resolv.conf when it names none
   uint64_t tmp_bytes = 0;                // size of a tmpfs on /tmp; 0 = none
+  std::vector<MountSpec> mounts;         // in this order
   uint32_t cpus = 1;                     // bring this many CPUs on line (the kernel boots with one)
   uint64_t unix_time_nanos = 0;          // the host's clock
   static void fields(auto& self, auto&& field) {
@@ -68,6 +93,7 @@ struct Bootstrap {
     field("rlimits", self.rlimits);
     field("nameservers", self.nameservers);
     field("tmp_bytes", self.tmp_bytes);
+    field("mounts", self.mounts);
     field("cpus", self.cpus);
     field("unix_time_nanos", self.unix_time_nanos);
   }

@@ -1,0 +1,135 @@
+#include "sandbox/mounts.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+#include <set>
+
+#include "base/units.h"
+#include "disk/qcow2.h"
+
+namespace msb {
+namespace {
+
+// Where the guest's own file systems are: a mount over one of these would break it.
+constexpr std::string_view kReserved[] = {"/", "/dev", "/proc", "/sys"};
+
+Result<> invalid(std::string message, std::string hint) {
+  return fail(Error(ErrorKind::invalid_config, std::move(message)).hint(std::move(hint)));
+}
+
+// Absolute, without empty, "." and ".." components.
+Result<> check_target(const std::string& target) {
+  constexpr std::string_view kHint = "write an absolute path of the guest, like /data";
+  if (target.find('\0') != target.npos) return invalid("a mount's path contains a NUL byte", std::string(kHint));
+  if (!target.starts_with('/'))
+    return invalid(cat("the mount's path '", target, "' does not begin with '/'"), std::string(kHint));
+  if (std::ranges::find(kReserved, target) != std::end(kReserved))
+    return invalid(cat("nothing can be mounted on ", target, ": the guest needs what is there"), "choose another path");
+  for (std::string_view rest = std::string_view(target).substr(1);;) {
+    std::string_view component = rest.substr(0, rest.find('/'));
+    if (component.empty() || component == "." || component == "..")
+      return invalid(cat("the mount's path '", target, "' has an empty, '.' or '..' component"), std::string(kHint));
+    if (component.size() == rest.size()) return {};
+    rest.remove_prefix(component.size() + 1);
+  }
+}
+
+Result<> check_one(const Mount& mount, const SandboxConfig& config) {
+  MSB_CHECK(check_target(mount.target));
+  if (mount.kind == Mount::Kind::tmpfs) {
+    if (!mount.source.empty() || mount.format || !mount.fstype.empty())
+      return invalid(cat("the tmpfs on ", mount.target, " has a disk"), "a tmpfs has a size only");
+    if (mount.size_mib > config.memory_mib)
+      return invalid(cat("the tmpfs on ", mount.target, " of ", mount.size_mib, " MiB does not fit the ",
+                         config.memory_mib, " MiB that the sandbox has"),
+                     "make it smaller, or give the sandbox more memory");
+    return {};
+  }
+  if (mount.source.empty()) return invalid(cat("the disk on ", mount.target, " has no image"), "name a disk image");
+  if (mount.source.find('\0') != mount.source.npos)
+    return invalid("a disk image's path contains a NUL byte", "mend it");
+  if (!mount.format)
+    return invalid(cat("the format of the disk image ", mount.source, " is not given"), "it is raw or qcow2");
+  return {};
+}
+
+}  // namespace
+
+Result<> check_mounts(const SandboxConfig& config) {
+  std::set<std::string> targets, sources;
+  for (const auto& mount : config.mounts) {
+    MSB_CHECK(check_one(mount, config));
+    if (!targets.insert(mount.target).second)
+      return invalid(cat("two mounts are on ", mount.target), "give each a path of its own");
+    if (mount.kind == Mount::Kind::disk && !sources.insert(mount.source).second)
+      return invalid(cat("the disk image ", mount.source, " is mounted twice"), "mount it once");
+  }
+  return {};
+}
+
+Result<> check_disk_image(const std::string& path, std::optional<DiskFormat> format, disk::Access access) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) < 0) return fail_errno(cat("open the disk image ", path));
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+    return fail(ErrorKind::invalid_config, cat(path, " is not a disk image"));
+  const bool writes = access == disk::Access::read_write;
+  if (::access(path.c_str(), writes ? R_OK | W_OK : R_OK) < 0) {
+    Error error = Error::from_errno(errno, cat("open the disk image ", path));
+    return fail(writes ? std::move(error).hint("the guest writes to it") : std::move(error));
+  }
+  if (format == DiskFormat::qcow2) return disk::inspect_qcow2(path, access).map([](const auto&) {});
+  if (S_ISREG(status.st_mode) && (status.st_size == 0 || status.st_size % 512 != 0))
+    return fail(Error(ErrorKind::corrupt, cat(path, " is not a raw disk image: its size is not a multiple of 512"))
+                    .hint("is it a qcow2 image? say PATH:format=qcow2"));
+  return {};
+}
+
+Result<> resolve_mounts(std::vector<Mount>& mounts) {
+  std::set<std::string> sources;
+  for (auto& mount : mounts) {
+    if (mount.kind != Mount::Kind::disk) continue;
+    char resolved[PATH_MAX];
+    if (!::realpath(mount.source.c_str(), resolved))
+      return fail(Error::from_errno(errno, cat("open the disk image ", mount.source)).as(ErrorKind::path_not_found));
+    mount.source = resolved;
+    if (!sources.insert(mount.source).second)
+      return invalid(cat("the disk image ", mount.source, " is mounted twice"), "mount it once");
+    MSB_CHECK(check_disk_image(mount.source, mount.format,
+                               mount.read_only ? disk::Access::read_only : disk::Access::read_write));
+  }
+  return {};
+}
+
+std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, std::vector<state::DiskSpec>& disks) {
+  std::vector<wire::MountSpec> plan;
+  for (const auto& mount : mounts) {
+    wire::MountSpec spec;
+    spec.target = mount.target;
+    spec.read_only = mount.read_only;
+    spec.noexec = mount.noexec;
+    spec.nosuid = mount.nosuid;
+    spec.nodev = mount.nodev;
+    if (mount.kind == Mount::Kind::tmpfs) {
+      spec.kind = "tmpfs";
+      spec.tmpfs_bytes = uint64_t{mount.size_mib} * kMiB;
+    } else {
+      spec.kind = "disk";
+      spec.device = cat("/dev/vd", static_cast<char>('a' + disks.size()));
+      spec.fstype = mount.fstype;
+      const bool qcow2 = mount.format == DiskFormat::qcow2;
+      disks.push_back({.format = qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw,
+                       .files = {mount.source},
+                       .read_only = mount.read_only});
+    }
+    plan.push_back(std::move(spec));
+  }
+  // "/a" sorts before "/a/b".
+  std::ranges::sort(plan, {}, &wire::MountSpec::target);
+  return plan;
+}
+
+}  // namespace msb

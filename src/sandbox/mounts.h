@@ -1,0 +1,27 @@
+// Mounts of a sandbox: their rules, their order, and what they come to in the guest.
+#pragma once
+
+#include <vector>
+
+#include <microsandbox/config.h>
+
+#include "base/result.h"
+#include "disk/block_device.h"
+#include "state/machine_spec.h"
+#include "wire/messages.h"
+
+namespace msb {
+
+// Without looking at the disk. Errors: invalid_config (a target that is no absolute path, or taken; a disk twice).
+Result<> check_mounts(const SandboxConfig& config);
+
+// Finds the disk images, whose paths become absolute. Errors: path_not_found, invalid_config, corrupt.
+Result<> resolve_mounts(std::vector<Mount>& mounts);
+
+// Adds the disks to the machine, and says what the agent is to mount where: parents before what lies below them.
+std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, std::vector<state::DiskSpec>& disks);
+
+// A disk image that the guest may write to, or read: whether it is there and can be what it should be.
+Result<> check_disk_image(const std::string& path, std::optional<DiskFormat> format, disk::Access access);
+
+}  // namespace msb
