@@ -9,7 +9,9 @@
 #include <set>
 
 #include "base/units.h"
+#include "disk/ext4_size.h"
 #include "disk/qcow2.h"
+#include "disk/raw_disk.h"
 
 namespace msb {
 namespace {
@@ -85,6 +87,8 @@ Result<> check_disk_image(const std::string& path, std::optional<DiskFormat> for
   if (S_ISREG(status.st_mode) && (status.st_size == 0 || status.st_size % 512 != 0))
     return fail(Error(ErrorKind::corrupt, cat(path, " is not a raw disk image: its size is not a multiple of 512"))
                     .hint("is it a qcow2 image? say PATH:format=qcow2"));
+  MSB_TRY(auto disk, disk::RawDisk::open(path));
+  MSB_CHECK_CTX(disk::check_ext4_size(*disk), path);
   return {};
 }
 

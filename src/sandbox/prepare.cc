@@ -60,7 +60,7 @@ Result<> check_root_files(const std::string& image, const std::vector<std::strin
     if (static_cast<uint64_t>(status.st_size) != expected)
       return fail(Error(ErrorKind::corrupt, cat("a file of the image ", image, " is damaged: ", files[i], " has ",
                                                 status.st_size, " bytes instead of ", expected))
-                      .hint("delete it and pull the image again, or make the sandbox anew"));
+                      .hint("pull the image again, or make the sandbox anew"));
   }
   return {};
 }

@@ -1,5 +1,6 @@
 """Roots other than OCI images: a local directory, a raw or qcow2 disk."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -64,10 +65,45 @@ def test_a_killed_sandbox_has_let_go_of_its_disk(msb, disk, tmp_path):
     msb.ok("rm", "--force", "holder")
 
 
-def test_a_qcow2_disk(msb, disk, tmp_path):
+@pytest.fixture
+def qcow2(disk, tmp_path):
     image = tmp_path / "root.qcow2"
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(image)], check=True)
-    assert msb.ok("run", str(image), "--", "cat", "/etc/mark") == "from the directory\n"
+    return image
+
+
+def test_a_qcow2_disk_is_written_in_place(msb, qcow2):
+    assert msb.ok("run", str(qcow2), "--", "cat", "/etc/mark") == "from the directory\n"
+    msb.ok("run", str(qcow2), "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x > /root/big; rm /etc/mark")
+    subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", str(qcow2)], check=True)
+    assert msb.ok("run", str(qcow2), "--", "sh", "-c", "tr -d x < /root/big | wc -c; wc -c < /root/big; ls /etc/mark 2>&1 | wc -l") == "0\n3000000\n1\n"
+
+
+@pytest.mark.parametrize("harm, phrase", [
+    (["qemu-img", "snapshot", "-c", "one"], ["internal snapshots", "qemu-img convert"]),
+    (["sh", "-c", r"printf '\1' | dd of=$0 bs=1 seek=79 conv=notrunc status=none"], ["was not closed properly", "qemu-img check -r all"]),
+    (["truncate", "-s", "200000"], ["lies beyond the end of the file"])])
+def test_a_qcow2_disk_that_cannot_be_written_is_refused_before_anything_starts(fresh, qcow2, harm, phrase):
+    subprocess.run([*harm, str(qcow2)], check=True)
+    fresh.fails("run", str(qcow2), "--", "true", says=[str(qcow2), *phrase])
+    assert fresh.names() == set()
+
+
+def test_a_raw_disk_that_was_cut_short(msb, disk, tmp_path):
+    short = tmp_path / "short.img"
+    shutil.copy(disk, short)
+    os.truncate(short, 32 << 20)
+    msb.fails("run", f"{short}:fstype=ext4", "--", "true", says=[str(short), "but the ext4 file system on it"])
+
+
+def test_an_image_file_that_was_cut_short_is_refused_and_can_be_pulled_again(fresh):
+    fresh.ok("create", "busybox", "--name", "box")
+    fresh.ok("stop", "box")
+    layer = next((fresh.home / "cache/layers").glob("*.erofs"))
+    os.truncate(layer, layer.stat().st_size - 4096)
+    fresh.fails("start", "box", says=[str(layer), "is damaged", "pull the image again"])
+    fresh.ok("pull", "busybox")
+    fresh.ok("start", "box")
 
 
 def test_a_format_is_never_guessed_from_the_contents(msb, disk, tmp_path):
