@@ -1,6 +1,7 @@
 // The list of every message, for code that must treat them all alike (tests, fuzzing, tracing).
 #pragma once
 
+#include "wire/file_messages.h"
 #include "wire/messages.h"
 
 namespace msb::wire {
@@ -9,9 +10,11 @@ namespace msb::wire {
 template <class Visitor>
 void for_each_message(Visitor&& visit) {
   auto each = [&]<class... Ts>() { (visit.template operator()<Ts>(), ...); };
-  each.template operator()<Bootstrap, Ready, BootFailed, Shutdown, ClockSync, ClientDisconnected, ExecRequest,
-                           ExecStarted, ExecStdin, ExecStdinError, ExecStdout, ExecStderr, ExecCredit, ExecResize,
-                           ExecSignal, ExecDetach, ExecExited, ExecFailed, Ping, Pong, Touch, Touched, ProtocolError>();
+  each.template
+  operator()<Bootstrap, Ready, BootFailed, Shutdown, ClockSync, ClientDisconnected, ExecRequest, ExecStarted, ExecStdin,
+             ExecStdinError, ExecStdout, ExecStderr, ExecCredit, ExecResize, ExecSignal, ExecDetach, ExecExited,
+             ExecFailed, FileRequest, FileStarted, FileData, FileCredit, FileResult, FileEntry, TreeEntry, TreeData,
+             TreeHole, TreeEnd, TreeLeave, Ping, Pong, Touch, Touched, ProtocolError>();
 }
 
 }  // namespace msb::wire

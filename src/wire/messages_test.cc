@@ -17,7 +17,10 @@ struct Filler {
   void operator()(std::string_view, std::string& value) { value = cat("text-", next++); }
   void operator()(std::string_view, bool& value) { value = !value; }
   void operator()(std::string_view, ByteView& value) { value = as_bytes("some bytes"); }
+  void operator()(std::string_view, Bytes& value) { value = to_bytes("own bytes"); }
   void operator()(std::string_view, Stream& value) { value = Stream::err; }
+  void operator()(std::string_view, FileKind& value) { value = FileKind::block_device; }
+  void operator()(std::string_view, FileOperation& value) { value = FileOperation::set_stat; }
   void operator()(std::string_view, std::vector<std::string>& value) { value = {cat("item-", next++), "", "x"}; }
   template <std::integral T>
     requires(!std::same_as<T, bool>)
@@ -118,6 +121,31 @@ TEST(Messages, bytes_after_the_message_are_refused) {
   Bytes bytes = encode(Shutdown{});
   bytes.push_back(0);
   EXPECT_FALSE(decode<Shutdown>(bytes));
+}
+
+TEST(Messages, every_file_kind_and_operation_has_a_name_of_its_own) {
+  for (const auto& [kind, name] : kFileKinds) {
+    FileKind back = FileKind::file;
+    EXPECT_TRUE(from_string(name, back));
+    EXPECT_EQ(back, kind);
+    EXPECT_EQ(to_string(kind), name);
+  }
+  for (const auto& [operation, name] : kFileOperations) {
+    FileOperation back = FileOperation::stat;
+    EXPECT_TRUE(from_string(name, back));
+    EXPECT_EQ(back, operation);
+    EXPECT_EQ(to_string(operation), name);
+  }
+}
+
+TEST(Messages, a_path_is_any_bytes) {
+  std::string path = "/a\nb\xff\"";
+  FileRequest request;
+  request.path = to_bytes(path);
+  Bytes encoded = encode(request);
+  auto decoded = decode<FileRequest>(encoded);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(as_text(decoded->path), path);
 }
 
 // The bytes on the wire are a promise to other implementations: a change here is a new generation.
