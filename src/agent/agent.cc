@@ -2,8 +2,11 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <ctime>
+
+#include "agent/file_session.h"
 
 namespace msb::agent {
 namespace {
@@ -60,6 +63,9 @@ void Agent::with_session(const wire::Frame& frame, const wire::Envelope& envelop
   auto found = sessions_.find(frame.id);
   if (found == sessions_.end()) return;
   Session& session = *found->second;
+  constexpr auto kKind = T::kType.starts_with("core.fs.") ? Session::Kind::files : Session::Kind::process;
+  if (session.kind() != kKind)
+    return refuse(frame.id, "invalid_session", T::kType, "the session is of another kind than the message");
   with<T>(frame, envelope, [&](const T& message) { use(session, message); });
 }
 
@@ -80,8 +86,19 @@ void Agent::on_frame(const wire::Frame& frame) {
     return with<wire::ExecRequest>(frame, envelope, [&](const auto& message) { request(frame.id, message); });
   if (type == wire::ExecStdin::kType)
     return with_session<wire::ExecStdin>(frame, envelope, [&](Session& session, const auto& message) {
-      if (!session.write_stdin(message.data))
+      if (!session.write_input(message.data))
         refuse(frame.id, "invalid_payload", type, "more was sent to stdin than had been granted");
+    });
+  if (type == wire::FileRequest::kType)
+    return with<wire::FileRequest>(frame, envelope, [&](const auto& message) { request(frame.id, message); });
+  if (type == wire::FileData::kType)
+    return with_session<wire::FileData>(frame, envelope, [&](Session& session, const auto& message) {
+      if (!session.write_input(message.data))
+        refuse(frame.id, "invalid_payload", type, "more data was sent than had been granted");
+    });
+  if (type == wire::FileCredit::kType)
+    return with_session<wire::FileCredit>(frame, envelope, [](Session& session, const auto& message) {
+      session.grant(wire::Stream::out, message.bytes);
     });
   if (type == wire::ExecCredit::kType)
     return with_session<wire::ExecCredit>(
@@ -146,11 +163,35 @@ void Agent::request(uint32_t id, const wire::ExecRequest& message) {
     return fail_with({"resource_limit", "request", EAGAIN, cat("there are ", kMaxSessions, " processes already")});
   ++activity_;
   auto session =
-      Session::start(reactor_, *channel_, id, message, defaults_, [this](Session& finished) { bury(finished); });
+      ExecSession::start(reactor_, *channel_, id, message, defaults_, [this](Session& finished) { bury(finished); });
   if (!session) return fail_with(session.error());
-  sessions_[id] = session->get();
-  processes_[(*session)->pid()] = session->get();
-  all_[session->get()] = std::move(*session);
+  add(std::move(*session));
+}
+
+void Agent::request(uint32_t id, const wire::FileRequest& message) {
+  if (id == 0 || sessions_.contains(id))
+    return refuse(id, "invalid_session", message.kType, "the session id is in use, or 0");
+  auto fail_with = [&](const wire::FileResult& result) { channel_->send(id, wire::kFlagTerminal, result); };
+  auto refuse_with = [&](int errnum, std::string why) {
+    wire::FileResult result;
+    result.errnum = errnum;
+    result.message = std::move(why);
+    fail_with(result);
+  };
+  if (state_ != State::running) return refuse_with(ESHUTDOWN, "the sandbox is shutting down");
+  auto workers = std::ranges::count_if(all_, [](auto& entry) { return entry.first->kind() == Session::Kind::files; });
+  if (static_cast<size_t>(workers) >= FileSession::kMaxWorkers || all_.size() >= kMaxSessions)
+    return refuse_with(EAGAIN, cat("there are ", workers, " operations on files already"));
+  ++activity_;
+  auto session = FileSession::start(reactor_, *channel_, id, message, [this](Session& finished) { bury(finished); });
+  if (!session) return fail_with(session.error());
+  add(std::move(*session));
+}
+
+void Agent::add(std::unique_ptr<Session> session) {
+  sessions_[session->id()] = session.get();
+  processes_[session->pid()] = session.get();
+  all_[session.get()] = std::move(session);
 }
 
 void Agent::abandon(Session& session) {

@@ -8,10 +8,11 @@
 #include <unordered_map>
 
 #include "agent/channel.h"
+#include "agent/exec_session.h"
 #include "agent/guest.h"
 #include "agent/oom_watch.h"
 #include "agent/reaper.h"
-#include "agent/session.h"
+#include "wire/file_messages.h"
 
 namespace msb::agent {
 
@@ -37,6 +38,8 @@ class Agent {
 
   void bootstrap(const wire::Bootstrap& message);
   void request(uint32_t id, const wire::ExecRequest& message);
+  void request(uint32_t id, const wire::FileRequest& message);
+  void add(std::unique_ptr<Session> session);
   void disconnect(const wire::ClientDisconnected& message);
   void sync_clock(uint64_t unix_time_nanos);
   // Answers with core.error, which ends the session if there is one.

@@ -62,7 +62,7 @@ void Input::write_queue() {
 void Input::took(size_t count) {
   uncredited_ += count;
   if (uncredited_ < kCreditStep) return;
-  channel_.send(options_.id, 0, wire::ExecCredit{wire::Stream::in, std::exchange(uncredited_, 0)});
+  options_.on_taken(std::exchange(uncredited_, 0));
 }
 
 void Input::finish() {
@@ -86,9 +86,7 @@ void Input::close() {
 
 void Input::broken(int errnum) {
   close();
-  char text[64];
-  const char* reason = ::strerror_r(errnum, text, sizeof(text));
-  channel_.send(options_.id, 0, wire::ExecStdinError{errnum, reason});
+  options_.on_broken(errnum);
 }
 
 }  // namespace msb::agent

@@ -1,12 +1,13 @@
 // Input: the stream from the host to a process's stdin (a pipe, or a terminal).
 //
-// The client may send kStreamWindow bytes, and as many more as the process has taken since
-// (core.exec.credit). What the process does not take yet is kept here.
+// The client may send kStreamWindow bytes, and as many more as the process has taken since, which it is told.
+// What the process does not take yet is kept here.
 #pragma once
 
 #include <functional>
 
-#include "agent/channel.h"
+#include "base/reactor.h"
+#include "wire/messages.h"
 
 namespace msb::agent {
 
@@ -14,12 +15,13 @@ class Input {
  public:
   enum class Kind { pipe, terminal };
   struct Options {
-    uint32_t id;
     Kind kind;
     size_t limit;  // most that is kept: the window, or a large number for clients without flow control
+    std::function<void(uint64_t bytes)> on_taken;  // the client may send so many more
+    std::function<void(int errnum)> on_broken;     // the process closed its end
   };
-  Input(Reactor& reactor, Channel& channel, Fd fd, Options options)
-      : reactor_(reactor), channel_(channel), fd_(std::move(fd)), options_(options) {}
+  Input(Reactor& reactor, Fd fd, Options options)
+      : reactor_(reactor), fd_(std::move(fd)), options_(std::move(options)) {}
 
   // false: more than was granted. Data after the end, or after the process closed its stdin, is dropped.
   bool write(ByteView data);
@@ -34,7 +36,6 @@ class Input {
   void broken(int errnum);
 
   Reactor& reactor_;
-  Channel& channel_;
   Fd fd_;
   Options options_;
   Bytes queue_;

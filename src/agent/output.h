@@ -15,7 +15,7 @@ class Output {
  public:
   struct Options {
     uint32_t id;                      // of the session
-    std::string_view type;            // core.exec.stdout or core.exec.stderr
+    std::string_view type;            // of its frames: core.exec.stdout, core.exec.stderr or core.fs.data
     std::optional<uint64_t> window;   // bytes granted; none: no flow control
     size_t last_bytes_limit;          // most that is sent after the process has ended; 0: what its pipe says it holds
     std::function<void()> on_closed;  // nothing more will come
