@@ -122,13 +122,15 @@ std::optional<wire::ProtocolError> Relay::take_frame(Client& client, ByteView ra
   if (is_reserved(type))
     return wire::ProtocolError{"unsupported_message_type", "clients may not send this", std::string(type)};
 
-  if (type == wire::ExecRequest::kType) {
+  bool process = type == wire::ExecRequest::kType;
+  if (process || type == wire::FileRequest::kType) {
     if (sessions_.contains(id))
       return wire::ProtocolError{"invalid_session", cat("session ", id, " is in use"), std::string(type)};
     if (sessions_.size() >= limits_.sessions)
       return wire::ProtocolError{"invalid_payload", cat("the sandbox has ", limits_.sessions, " sessions already"),
                                  std::string(type)};
-    sessions_.emplace(id, Session{.detached = false, .log = log_.begin()});
+    // Only a process has output to log.
+    sessions_.emplace(id, Session{.detached = false, .log = process ? log_.begin() : ExecLog::Session{}});
     ++client.sessions;
     observer_.on_activity();
   } else if (type == wire::ExecDetach::kType) {

@@ -20,7 +20,7 @@
 #include "state/home.h"
 #include "vmm/agent_channel.h"
 #include "vmm/exec_log.h"
-#include "wire/messages.h"
+#include "wire/file_messages.h"
 
 namespace msb::vmm {
 

@@ -146,6 +146,22 @@ TEST_F(RelayTest, IdOutsideTheRangeIsRefusedAndEndsTheClient) {
   EXPECT_EQ(seen->as<wire::ClientDisconnected>().id_start, bad.first());
 }
 
+TEST_F(RelayTest, OperationsOnFilesAreSessionsWithoutALog) {
+  start();
+  Peer client = connect();
+  client.send(client.first(), wire::FileRequest{}, wire::kFlagSessionStart);
+  auto request = agent.receive();
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->type, "core.fs.request");
+  agent.send(client.first(), wire::FileResult{}, wire::kFlagTerminal);
+  auto result = client.receive();
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->type, "core.fs.result");
+  stop();
+  EXPECT_EQ(relay->sessions(), 0u);
+  EXPECT_EQ(activity, 2);
+}
+
 TEST_F(RelayTest, ReservedAndMalformedMessagesAreRefusedAndTheClientLivesOn) {
   start();
   Peer client = connect();
