@@ -35,6 +35,10 @@ enum class ErrorKind {
   exec_failed,         // the command could not be started; detail has the reason
   filesystem,          // an operation inside the guest's file system failed
   path_not_found,
+  path_already_exists,
+  is_a_directory,
+  not_a_directory,
+  permission_denied,
   image_not_found,
   image_in_use,
   image_pull_failed,
@@ -59,7 +63,7 @@ class MSB_API [[nodiscard]] Error {
   static Error from_errno(int errnum, std::string_view what);
 
   ErrorKind kind() const { return kind_; }
-  // The errno behind a from_errno() error, else 0.
+  // The errno behind the error, of this host or of the guest; else 0.
   int errnum() const { return errnum_; }
   const std::string& message() const { return message_; }
   const std::vector<std::string>& hints() const { return hints_; }
@@ -73,6 +77,7 @@ class MSB_API [[nodiscard]] Error {
   Error&& context(std::string phrase) && { return trail_.push_back(std::move(phrase)), std::move(*this); }
   Error& hint(std::string advice) & { return hints_.push_back(std::move(advice)), *this; }
   Error&& hint(std::string advice) && { return hints_.push_back(std::move(advice)), std::move(*this); }
+  Error&& with_errnum(int errnum) && { return errnum_ = errnum, std::move(*this); }
   Error&& as(ErrorKind kind) && { return kind_ = kind, std::move(*this); }
   Error&& detail(std::shared_ptr<const ErrorDetail> detail) && { return detail_ = std::move(detail), std::move(*this); }
 

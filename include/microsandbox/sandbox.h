@@ -24,6 +24,7 @@
 
 #include <microsandbox/config.h>
 #include <microsandbox/exec.h>
+#include <microsandbox/filesystem.h>
 #include <microsandbox/image.h>
 #include <microsandbox/result.h>
 
@@ -143,6 +144,9 @@ class MSB_API Sandbox {
   // This terminal becomes the process's: raw mode, resize, detach keys. Needs a terminal on stdin.
   Result<AttachOutcome> attach(const std::string& command, const AttachOptions& options = {});
   Result<AttachOutcome> attach_shell(const AttachOptions& options = {});
+
+  // ---- files -----------------------------------------------------------------------------
+  Filesystem fs() const { return Filesystem(name()); }
 
   struct State;
   explicit Sandbox(std::unique_ptr<State> state);

@@ -46,6 +46,14 @@ std::string_view code(ErrorKind kind) {
       return "filesystem-error";
     case ErrorKind::path_not_found:
       return "path-not-found";
+    case ErrorKind::path_already_exists:
+      return "path-already-exists";
+    case ErrorKind::is_a_directory:
+      return "is-a-directory";
+    case ErrorKind::not_a_directory:
+      return "not-a-directory";
+    case ErrorKind::permission_denied:
+      return "permission-denied";
     case ErrorKind::image_not_found:
       return "image-not-found";
     case ErrorKind::image_in_use:

@@ -4,6 +4,7 @@
 #include <microsandbox/sandbox.h>
 
 #include "base/fd.h"
+#include "sandbox/agent_connection.h"
 #include "sandbox/config_json.h"
 #include "sandbox/launch.h"
 #include "sandbox/store.h"
@@ -29,6 +30,9 @@ Result<> kill_sandbox(const std::string& name, const std::string& id = {});
 Result<> remove_sandbox(const std::string& name);
 // Blocks until its process has ended.
 Result<SandboxInfo> wait_for_end(const std::string& name, const std::string& id);
+
+// To the agent of a running sandbox.
+Result<AgentConnection> open_agent(const std::string& name);
 
 // The process behind a row that claims to be alive; no descriptor when it has ended meanwhile.
 Result<Fd> open_process(Store& store, const state::SandboxRow& row);

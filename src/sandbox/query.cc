@@ -39,4 +39,12 @@ Result<LiveSandbox> connect_sandbox(const std::string& name) {
   return live;
 }
 
+Result<AgentConnection> open_agent(const std::string& name) {
+  MSB_TRY(auto home, state::Home::resolve());
+  auto connection = AgentConnection::connect(home.relay_socket(name), deadline_after(kConnectTimeout));
+  if (connection || connection.error().kind() != ErrorKind::sandbox_not_running) return connection;
+  return fail(Error(ErrorKind::sandbox_not_running, cat("sandbox '", name, "' is not running"))
+                  .hint(cat("start it with `msb start ", name, "`")));
+}
+
 }  // namespace msb

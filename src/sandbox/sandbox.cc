@@ -17,14 +17,6 @@ constexpr std::chrono::seconds kPingTime{10};
 // How long the destructor of an owning handle lets the guest shut down.
 constexpr std::chrono::seconds kDropTime{10};
 
-Result<AgentConnection> open_agent(const std::string& name) {
-  MSB_TRY(auto home, state::Home::resolve());
-  auto connection = AgentConnection::connect(home.relay_socket(name), deadline_after(kConnectTimeout));
-  if (connection || connection.error().kind() != ErrorKind::sandbox_not_running) return connection;
-  return fail(Error(ErrorKind::sandbox_not_running, cat("sandbox '", name, "' is not running"))
-                  .hint(cat("start it with `msb start ", name, "`")));
-}
-
 Result<std::unique_ptr<ExecHandle::State>> start_session(const std::string& name, const std::string& command,
                                                          const ExecOptions& options) {
   MSB_TRY(auto request, make_exec_request(command, options));
