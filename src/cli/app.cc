@@ -17,20 +17,25 @@ struct Commands {
   std::initializer_list<std::string_view> names;
 };
 const Commands kCommands[] = {
+    // What runs in a sandbox, its files.
     {add_run, {"run"}},
     {add_create, {"create"}},
     {add_exec, {"exec"}},
     {add_shell, {"shell"}},
+    {add_copy, {"copy", "cp"}},
+    // Lives.
     {add_start, {"start"}},
     {add_stop, {"stop"}},
     {add_restart, {"restart"}},
     {add_kill, {"kill"}},
     {add_remove, {"remove", "rm"}},
+    // Looks.
     {add_list, {"list", "ls"}},
     {add_status, {"status", "ps"}},
     {add_inspect, {"inspect"}},
     {add_logs, {"logs"}},
     {add_ping, {"ping"}},
+    // Images, the host, msb itself.
     {add_image, {"image", "pull", "load", "save", "images", "rmi"}},
     {add_doctor, {"doctor"}},
     {add_version, {"version"}},

@@ -89,6 +89,13 @@ TEST(RunApp, what_is_wrong_with_a_session_is_a_usage_error_before_a_sandbox_star
   }
 }
 
+TEST(RunApp, a_copy_without_a_sandbox_is_a_usage_error) {
+  EXPECT_EQ(run_msb({"cp", "a", "b"}), kExitUsage);
+  EXPECT_EQ(run_msb({"cp", "-", "-"}), kExitUsage);
+  EXPECT_EQ(run_msb({"cp", "box:", "b"}), kExitUsage);
+  EXPECT_EQ(run_msb({"cp", "a b:/c", "d"}), kExitUsage);
+}
+
 TEST(RunApp, version_succeeds) {
   testing::internal::CaptureStdout();
   EXPECT_EQ(run_msb({"--version"}), 0);

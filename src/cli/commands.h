@@ -9,6 +9,7 @@ void add_run(CLI::App& root, Invocation& invocation);
 void add_create(CLI::App& root, Invocation& invocation);
 void add_exec(CLI::App& root, Invocation& invocation);
 void add_shell(CLI::App& root, Invocation& invocation);
+void add_copy(CLI::App& root, Invocation& invocation);
 
 void add_start(CLI::App& root, Invocation& invocation);
 void add_stop(CLI::App& root, Invocation& invocation);

@@ -1,4 +1,5 @@
 // msb exec and msb shell: commands in a sandbox that exists.
+#include "cli/borrowed.h"
 #include "cli/commands.h"
 #include "cli/exec_flags.h"
 #include "cli/output.h"
@@ -6,36 +7,17 @@
 namespace msb::cli {
 namespace {
 
-// A sandbox to run something in; one that was stopped is started for it and stopped again.
-struct Borrowed {
-  Sandbox sandbox;
-  bool started_here = false;
-
-  static Result<Borrowed> get(const std::string& name) {
-    auto running = Sandbox::connect(name);
-    if (running) return Borrowed{std::move(*running), false};
-    if (running.error().kind() != ErrorKind::sandbox_not_running) return fail(std::move(running).error());
-    MSB_TRY(auto info, Sandbox::get(name));
-    bool ended = info.status == SandboxStatus::stopped || info.status == SandboxStatus::crashed ||
-                 info.status == SandboxStatus::created;
-    if (!ended) return fail(std::move(running).error());
-    MSB_TRY(auto sandbox, Sandbox::start(name, /*detached=*/false));
-    return Borrowed{std::move(sandbox), true};
+Result<int> finish(Borrowed& borrowed, Result<SessionFlags::Outcome> outcome, Quiet quiet) {
+  if (outcome && outcome->detached) {
+    borrowed.sandbox.detach();
+    success(quiet, "Detached", borrowed.sandbox.name());
+    return 0;
   }
-
-  Result<int> finish(Result<SessionFlags::Outcome> outcome, Quiet quiet) {
-    if (outcome && outcome->detached) {
-      sandbox.detach();
-      success(quiet, "Detached", sandbox.name());
-      return 0;
-    }
-    Result<> ended;
-    if (started_here) ended = sandbox.stop();
-    if (!outcome) return fail(std::move(outcome).error());
-    MSB_CHECK(ended);
-    return outcome->exit_code;
-  }
-};
+  auto ended = borrowed.give_back();
+  if (!outcome) return fail(std::move(outcome).error());
+  MSB_CHECK(ended);
+  return outcome->exit_code;
+}
 
 struct ExecCommand {
   std::string name;
@@ -68,7 +50,7 @@ struct ExecCommand {
       }
       return session.run(borrowed.sandbox, argv, options);
     }();
-    return borrowed.finish(std::move(outcome), quiet ? Quiet::yes : Quiet::no);
+    return finish(borrowed, std::move(outcome), quiet ? Quiet::yes : Quiet::no);
   }
 
   Result<std::vector<std::string>> default_argv(const Sandbox& sandbox) const {
@@ -110,7 +92,7 @@ void add_shell(CLI::App& root, Invocation& invocation) {
       argv.insert(argv.end(), {"-c", script});
     }
     auto outcome = state->session.run(borrowed.sandbox, argv, options);
-    return borrowed.finish(std::move(outcome), state->quiet ? Quiet::yes : Quiet::no);
+    return finish(borrowed, std::move(outcome), state->quiet ? Quiet::yes : Quiet::no);
   });
 }
 
