@@ -7,8 +7,8 @@
 
 #include <string>
 
-#include "base/fd.h"
 #include "base/deadline.h"
+#include "base/fd.h"
 #include "wire/messages.h"
 
 namespace msb {

@@ -6,8 +6,8 @@
 #include <microsandbox/sandbox.h>
 
 #include "base/child.h"
-#include "base/file_lock.h"
 #include "base/deadline.h"
+#include "base/file_lock.h"
 #include "state/launch_config.h"
 
 namespace msb {
