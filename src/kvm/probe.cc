@@ -100,7 +100,7 @@ std::optional<Verdict> read_verdict(const std::string& path, std::string_view ab
     rest.remove_prefix(end + 1);
   }
   if (lines[0] != about) return std::nullopt;
-  for (State state : {State::works, State::too_old, State::no_hardware, State::broken})
+  for (State state : {State::works, State::too_old, State::no_hardware})
     if (lines[1] == state_name(state)) return Verdict{state, std::move(lines[2]), std::move(lines[3])};
   return std::nullopt;
 }
@@ -163,8 +163,9 @@ Verdict probe(const ProbeOptions& options) {
   if (remember)
     if (auto known = read_verdict(options.cache_file, about)) return std::move(*known);
   Verdict verdict = judge(kvm->get(), options);
-  // A verdict that cannot be written is found again next time.
-  if (remember) (void)write_verdict(options.cache_file, about, verdict);
+  // A machine that did not run now, on a host that is busy or short of memory, may run the next time. A verdict that
+  // cannot be written is found again, too.
+  if (remember && verdict.state != State::broken) (void)write_verdict(options.cache_file, about, verdict);
   return verdict;
 }
 

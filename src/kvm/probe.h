@@ -4,8 +4,8 @@
 //   if (!verdict.works()) return fail(verdict.to_error());
 //
 // The answer comes from a virtual machine that really ran (probe_machine.h). It is remembered for this boot of the host
-// and this device; whether /dev/kvm may be opened is asked anew each time. Takes some milliseconds the first time, on a
-// broken KVM some seconds at most, then some microseconds.
+// and this device, unless it is `broken`; whether /dev/kvm may be opened is asked anew each time. Takes some
+// milliseconds the first time, then some microseconds; on a broken KVM some seconds at most.
 #pragma once
 
 #include <string>

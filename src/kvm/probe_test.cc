@@ -140,14 +140,23 @@ TEST_F(ProbeTest, AVerdictIsRememberedForThisBootAndThisDevice) {
   ASSERT_TRUE(written);
   // A memory that says otherwise is believed, so it is really read.
   std::string changed = *written;
-  changed.replace(changed.find("too-old"), 7, "broken");
+  changed.replace(changed.find("too-old"), 7, "no-hardware");
   write("verdict", changed);
-  EXPECT_EQ(probe(options_).state, State::broken);
+  EXPECT_EQ(probe(options_).state, State::no_hardware);
   EXPECT_EQ(probe(options_).detail, first.detail);
   write("boot_id", "6e1c-2\n");
   EXPECT_EQ(probe(options_).state, State::too_old);
   ::unlink(options_.device.c_str());
   EXPECT_EQ(probe(options_).state, State::missing);
+}
+
+TEST_F(ProbeTest, ABrokenMachineIsTriedAgain) {
+  options_.device = write("kvm", "");
+  (void)probe(options_);
+  std::string remembered = read_file(options_.cache_file).value();
+  remembered.replace(remembered.find("too-old"), 7, "broken");
+  write("verdict", remembered);
+  EXPECT_EQ(probe(options_).state, State::too_old);
 }
 
 TEST_F(ProbeTest, ADamagedMemoryIsIgnored) {
