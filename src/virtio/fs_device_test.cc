@@ -100,8 +100,9 @@ TEST_F(FsDeviceTest, ABrokenRingBreaksTheDeviceOnce) {
 }
 
 TEST_F(FsDeviceTest, TheThreadStartsBehindItsWallsOrNotAtAll) {
-  auto refused = VirtioFs::create(
-      std::move(server), {.tag = "x", .thread_start = [] { return Result<>(fail(ErrorKind::io, "no wall")); }});
+  auto refused =
+      VirtioFs::create(server_for(directory_.path()),
+                       {.tag = "x", .thread_start = [] { return Result<>(fail(ErrorKind::io, "no wall")); }});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message(), "no wall");
 }
