@@ -278,6 +278,7 @@ Result<> VhostUserBackend::start_if_complete() {
   for (const auto& ring : rings_)
     if (ring.size == 0 || !ring.addresses || !ring.kick || !(ring.enabled || always_enabled)) return {};
 
+  if (!(features_ & kFeatureVersion1)) return fail(broken("has a legacy driver, which is not served"));
   Activation activation;
   activation.memory = &memory_.memory();
   activation.features = features_ & ~vhost_user::kFeatureProtocol;

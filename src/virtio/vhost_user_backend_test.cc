@@ -182,6 +182,8 @@ const Bad kBad[] = {
     {"AShortMessage", "too short", [](auto& front) { front.send(Request::set_vring_num, Bytes(3)); }},
     {"FeaturesNotOffered", "not offered",
      [](auto& front) { front.send(Request::set_features, number_payload(~uint64_t{0})); }},
+    {"ALegacyDriver", "legacy",
+     [](auto& front) { front.send(Request::set_features, number_payload(vhost_user::kFeatureProtocol)); }},
     {"AQueueThatIsNotThere", "queue 2",
      [](auto& front) { front.send(Request::set_vring_num, ring_state_payload({2, 8})); }},
     {"ARingSizeThatIsNone", "size",
