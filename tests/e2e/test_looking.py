@@ -62,7 +62,8 @@ def test_doctor(fresh):
 
 def test_doctor_without_qemu(fresh):
     outcome = fresh.run("doctor", env={"PATH": "/nonexistent", "MSB_QEMU_PATH": "/nonexistent/qemu"})
-    assert outcome.code == 1
+    # Where kvm works, nothing is lost by it.
+    assert outcome.code == (1 if MACHINE == "portable" else 0)
     assert "MSB_QEMU_PATH" in outcome.out
 
 
