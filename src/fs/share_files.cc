@@ -177,14 +177,7 @@ int ShareServer::write(Call& call) {
 int ShareServer::release(Call& call) {
   auto in = call.request.take<fuse_release_in>();
   if (!in) return EINVAL;
-  Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
-  if (!handle) return EBADF;
-  // Changes through this handle were the guest's own, and its cache knows them.
-  struct stat status{};
-  if (call.node->share->options.writable == Writable::yes && ::fstat(handle->fd.get(), &status) == 0) {
-    call.node->opened_size = status.st_size;
-    call.node->opened_time = status.st_mtim;
-  }
+  if (!handles_.find(in->fh, Handle::Kind::file, call.id())) return EBADF;
   handles_.close(in->fh);
   return 0;
 }

@@ -397,6 +397,16 @@ TEST_F(ShareServerTest, TheGuestKeepsItsCacheUntilTheFileChanges) {
   EXPECT_EQ(guest_->open(node, O_RDONLY).as<fuse_open_out>().open_flags, 0u);
 }
 
+TEST_F(ShareServerTest, AChangeWhileTheFileWasOpenIsNotMissed) {
+  put("a");
+  const uint64_t node = guest_->lookup(kTop, "a").node();
+  const uint64_t handle = guest_->open(node, O_RDONLY).as<fuse_open_out>().fh;
+  Fd host = open_file(shared("a"), O_WRONLY).value();
+  ASSERT_TRUE(write_full(host.get(), as_bytes("longer than before")));
+  EXPECT_EQ(guest_->release(node, handle).error, 0);
+  EXPECT_EQ(guest_->open(node, O_RDONLY).as<fuse_open_out>().open_flags, 0u);
+}
+
 TEST_F(ShareServerTest, SeeksPunchesAndCopies) {
   Answer made = guest_->create(kTop, "a");
   const uint64_t node = made.node(), handle = FuseGuest::handle_of(made);
