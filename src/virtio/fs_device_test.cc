@@ -38,6 +38,7 @@ class FsDeviceTest : public ::testing::Test {
   fuse_out_header ask(const Bytes& bytes) {
     auto& ring = rig_.ring(1);
     Buffer out = ring.out(bytes), in = ring.in(4096);
+    ring.want_interrupts();  // the next one: the device's thread is not this one, only an interrupt wakes us
     ring.add({out, in});
     rig_.kick(1);
     EXPECT_TRUE(rig_.run_until([&] { return ring.has_used(); }));
