@@ -52,6 +52,14 @@ class StrictReader {
   size_t taken_ = 0;
 };
 
+// The value of an enumeration whose names are listed in its order.
+template <class Enum, size_t N>
+Enum named(const char* const (&names)[N], const std::string& name, const char* what) {
+  for (size_t i = 0; i < N; ++i)
+    if (name == names[i]) return static_cast<Enum>(i);
+  throw std::runtime_error(cat(what, " is unknown"));
+}
+
 constexpr const char* kFormats[] = {"raw", "qcow2", "concat"};
 
 json disk_to_json(const DiskSpec& disk) {
@@ -64,16 +72,7 @@ json disk_to_json(const DiskSpec& disk) {
 DiskSpec disk_from_json(const json& value) {
   StrictReader in(value);
   DiskSpec disk;
-  auto format = in.get<std::string>("format");
-  if (format == kFormats[0]) {
-    disk.format = DiskSpec::Format::raw;
-  } else if (format == kFormats[1]) {
-    disk.format = DiskSpec::Format::qcow2;
-  } else if (format == kFormats[2]) {
-    disk.format = DiskSpec::Format::concat;
-  } else {
-    throw std::runtime_error("a disk has an unknown format");
-  }
+  disk.format = named<DiskSpec::Format>(kFormats, in.get<std::string>("format"), "a disk's format");
   disk.files = in.get<std::vector<std::string>>("files");
   disk.read_only = in.get<bool>("read_only");
   disk.scratch = in.get<bool>("scratch");
@@ -81,14 +80,45 @@ DiskSpec disk_from_json(const json& value) {
   return disk;
 }
 
+constexpr const char* kOwnerships[] = {"noted", "host"};
+constexpr const char* kHostModes[] = {"private", "mirror"};
+
+json share_to_json(const ShareSpec& share) {
+  return {{"name", share.name},
+          {"path", share.path},
+          {"only", share.only},
+          {"read_only", share.read_only},
+          {"ownership", kOwnerships[static_cast<int>(share.ownership)]},
+          {"host_modes", kHostModes[static_cast<int>(share.host_modes)]},
+          {"quota_bytes", share.quota_bytes},
+          {"usage", share.usage},
+          {"protect_hooks", share.protect_hooks}};
+}
+
+ShareSpec share_from_json(const json& value) {
+  StrictReader in(value);
+  ShareSpec share;
+  share.name = in.get<std::string>("name");
+  share.path = in.get<std::string>("path");
+  share.only = in.get<std::string>("only");
+  share.read_only = in.get<bool>("read_only");
+  share.ownership = named<ShareSpec::Ownership>(kOwnerships, in.get<std::string>("ownership"), "a share's ownership");
+  share.host_modes = named<ShareSpec::HostModes>(kHostModes, in.get<std::string>("host_modes"), "a share's modes");
+  share.quota_bytes = in.get<uint64_t>("quota_bytes");
+  share.usage = in.get<std::string>("usage");
+  share.protect_hooks = in.get<bool>("protect_hooks");
+  in.finish();
+  return share;
+}
+
 json machine_to_json(const MachineSpec& machine) {
   json disks = json::array();
   for (const auto& disk : machine.disks) disks.push_back(disk_to_json(disk));
-  return {{"vcpus", machine.vcpus},
-          {"memory_mib", machine.memory_mib},
-          {"kernel", machine.kernel},
-          {"initramfs", machine.initramfs},
-          {"disks", disks}};
+  json shares = json::array();
+  for (const auto& share : machine.shares) shares.push_back(share_to_json(share));
+  return {{"vcpus", machine.vcpus},   {"memory_mib", machine.memory_mib},
+          {"kernel", machine.kernel}, {"initramfs", machine.initramfs},
+          {"disks", disks},           {"shares", shares}};
 }
 
 MachineSpec machine_from_json(const json& value) {
@@ -99,6 +129,7 @@ MachineSpec machine_from_json(const json& value) {
   machine.kernel = in.get<std::string>("kernel");
   machine.initramfs = in.get<std::string>("initramfs");
   for (const auto& disk : in.get<json>("disks")) machine.disks.push_back(disk_from_json(disk));
+  for (const auto& share : in.get<json>("shares")) machine.shares.push_back(share_from_json(share));
   in.finish();
   return machine;
 }

@@ -16,6 +16,15 @@ LaunchConfig example() {
   config.machine.initramfs = "/init.cpio";
   config.machine.disks.push_back({.format = DiskSpec::Format::concat, .files = {"/a", "/b"}, .read_only = true});
   config.machine.disks.push_back({.format = DiskSpec::Format::qcow2, .files = {"/c"}, .scratch = true});
+  config.machine.shares.push_back({.name = "0",
+                                   .path = "/work",
+                                   .only = "one.txt",
+                                   .read_only = true,
+                                   .ownership = ShareSpec::Ownership::host,
+                                   .host_modes = ShareSpec::HostModes::mirror,
+                                   .quota_bytes = 4096,
+                                   .usage = "/usage",
+                                   .protect_hooks = true});
   config.machine_choice = "auto";
   config.bootstrap = {0, 255, 7};
   config.startup = StartupCommand{.argv = {"sh", "-c", "true"}, .keep_after_success = true};
@@ -31,6 +40,17 @@ TEST(LaunchConfig, RoundTripsThroughJson) {
   EXPECT_EQ(back->to_json(), text);
   EXPECT_EQ(back->machine.disks[0].files.size(), 2U);
   EXPECT_TRUE(back->machine.disks[1].scratch);
+  ASSERT_EQ(back->machine.shares.size(), 1U);
+  const ShareSpec& share = back->machine.shares[0];
+  EXPECT_EQ(share.name, "0");
+  EXPECT_EQ(share.path, "/work");
+  EXPECT_EQ(share.only, "one.txt");
+  EXPECT_TRUE(share.read_only);
+  EXPECT_EQ(share.ownership, ShareSpec::Ownership::host);
+  EXPECT_EQ(share.host_modes, ShareSpec::HostModes::mirror);
+  EXPECT_EQ(share.quota_bytes, 4096U);
+  EXPECT_EQ(share.usage, "/usage");
+  EXPECT_TRUE(share.protect_hooks);
   EXPECT_EQ(back->bootstrap, (std::vector<uint8_t>{0, 255, 7}));
   EXPECT_TRUE(back->startup->keep_after_success);
 }

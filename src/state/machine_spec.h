@@ -21,12 +21,33 @@ struct DiskSpec {
   bool scratch = false;
 };
 
+// A directory of the host that the guest sees, or one file of it. The guest mounts one file system with the tag
+// kShareTag, in whose root each share is a directory of its name.
+inline constexpr const char* kShareTag = "msb";
+
+struct ShareSpec {
+  enum class Ownership { noted, host };           // fs::Ownership
+  enum class HostModes { private_mode, mirror };  // fs::HostModes
+  std::string name;                               // "0", "1", ...
+  std::string path;                               // host directory, absolute
+  std::string only = {};                          // the one file of it that is shared; empty: all of it
+  bool read_only = false;
+  Ownership ownership = Ownership::noted;
+  HostModes host_modes = HostModes::private_mode;
+  uint64_t quota_bytes = 0;  // 0: none
+  // With a quota: host path of the record that all users of a named volume count in. Empty: what this machine adds
+  // is counted, from its start.
+  std::string usage = {};
+  bool protect_hooks = false;  // names that programs of the host would run or obey (.git/hooks) cannot be written
+};
+
 struct MachineSpec {
   uint32_t vcpus = 1;
   uint32_t memory_mib = 512;
   std::string kernel;     // host path of an uncompressed PVH vmlinux
   std::string initramfs;  // host path of a cpio archive (uncompressed)
   std::vector<DiskSpec> disks;
+  std::vector<ShareSpec> shares;
 };
 
 }  // namespace msb::state
