@@ -33,6 +33,9 @@ class HandleTable {
     return &found->second;
   }
   void close(uint64_t number) { handles_.erase(number); }
+  void close_all_of(uint64_t node) {
+    std::erase_if(handles_, [node](const auto& handle) { return handle.second.node == node; });
+  }
   size_t size() const { return handles_.size(); }
 
  private:

@@ -14,6 +14,11 @@ Node* NodeTable::find(uint64_t id) {
   return found == nodes_.end() ? nullptr : &found->second.node;
 }
 
+Node* NodeTable::find(const Share& share, const struct stat& status) {
+  auto found = by_file_.find(File(&share, status.st_dev, status.st_ino));
+  return found == by_file_.end() ? nullptr : &nodes_.at(found->second).node;
+}
+
 std::optional<uint64_t> NodeTable::hold(Fd fd, const Share& share, const struct stat& status) {
   const File file(&share, status.st_dev, status.st_ino);
   if (auto known = by_file_.find(file); known != by_file_.end()) {

@@ -34,6 +34,8 @@ struct Node {
   // Size and st_mtim at the last OPEN: unchanged since, the guest may keep what it has cached.
   off_t opened_size = -1;
   timespec opened_time{};
+  // The guest took its last name away, or never gave it one: its share's quota counts it until it is forgotten.
+  bool nameless = false;
 };
 
 class NodeTable {
@@ -42,11 +44,15 @@ class NodeTable {
 
   // Nullptr for an id the guest does not hold.
   Node* find(uint64_t id);
+  Node* find(const Share& share, const struct stat& status);
   // The node of this file, held once more; `fd` is closed when it was known already. Nullopt: the table is full.
   std::optional<uint64_t> hold(Fd fd, const Share& share, const struct stat& status);
   // Holds it `count` times less; never the root, never more than it was held.
   void forget(uint64_t id, uint64_t count);
   size_t size() const { return nodes_.size(); }
+  void for_each(auto&& visit) {
+    for (auto& [id, entry] : nodes_) visit(id, entry.node);
+  }
 
  private:
   using File = std::tuple<const Share*, dev_t, ino_t>;

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/fd.h"
+#include "fs/quota.h"
 
 namespace msb::fs {
 
@@ -41,6 +43,7 @@ struct Share {
   std::string name;  // of its directory in the server's root
   Fd root;           // O_PATH, a directory
   ShareOptions options = {};
+  std::unique_ptr<Quota> quota = {};  // none: the host's disk is the bound
   // Found by the server.
   dev_t device = 0;
   ino_t inode = 0;

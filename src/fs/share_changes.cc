@@ -64,6 +64,7 @@ int ShareServer::finish_new(Call& call, const std::string& name, const OwnerReco
     error = record_new(node, owner);
     if (!error) error = attributes(node, entry.attributes);
     if (error) nodes_.forget(entry.id, 1);
+    if (!error) count_new(call, node);
   }
   if (error) ::unlinkat(call.node->fd.get(), name.c_str(), S_ISDIR(owner.mode) ? AT_REMOVEDIR : 0);
   return error;
@@ -74,6 +75,7 @@ int ShareServer::mkdir(Call& call) {
   auto name = call.request.take_name();
   if (!in || !name) return EINVAL;
   if (!visible(*call.node, *name)) return EPERM;
+  if (!call.turn.fits(kInodeWeight)) return ENOSPC;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFDIR | (in->mode & kPermissions));
   if (::mkdirat(call.node->fd.get(), name->c_str(), host_mode(call.node->share->options, owner.mode)) < 0) return errno;
   Entry entry;
@@ -94,6 +96,7 @@ int ShareServer::mknod(Call& call) {
   // The host never gets a device, a FIFO or a socket: an empty file stands for it, and a note says what it is.
   const ShareOptions& options = call.node->share->options;
   if (special && options.ownership == Ownership::host) return EPERM;
+  if (!call.turn.fits(kInodeWeight)) return ENOSPC;
   Fd fd(::openat(call.node->fd.get(), name->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
                  host_mode(options, S_IFREG | (owner.mode & kPermissions))));
   if (!fd) return errno;
@@ -107,6 +110,7 @@ int ShareServer::symlink(Call& call) {
   auto target = call.request.take_string();
   if (!name || !target) return EINVAL;
   if (!visible(*call.node, *name)) return EPERM;
+  if (!call.turn.fits(kInodeWeight + target->size())) return ENOSPC;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFLNK | 0777);
   if (::symlinkat(target->c_str(), call.node->fd.get(), name->c_str()) < 0) return errno;
   Entry entry;
@@ -125,21 +129,29 @@ int ShareServer::link(Call& call) {
   // Through the magic link, which is the node itself: AT_EMPTY_PATH would want a capability.
   if (::linkat(AT_FDCWD, path_of(source->fd.get()).c_str(), call.node->fd.get(), name->c_str(), AT_SYMLINK_FOLLOW) < 0)
     return errno;
+  count_link(call, *source);
   return reply_entry(call, *name);
+}
+
+int ShareServer::remove(Call& call, const std::string& name, int flags) {
+  const Victim victim = find_victim(call, *call.node, name);
+  if (::unlinkat(call.node->fd.get(), name.c_str(), flags) < 0) return errno;
+  count_removal(call, *call.node, name, victim);
+  return 0;
 }
 
 int ShareServer::unlink(Call& call) {
   auto name = call.request.take_name();
   if (!name) return EINVAL;
   if (!call.node->share->options.only.empty()) return EPERM;
-  return ::unlinkat(call.node->fd.get(), name->c_str(), 0) < 0 ? errno : 0;
+  return remove(call, *name, 0);
 }
 
 int ShareServer::rmdir(Call& call) {
   auto name = call.request.take_name();
   if (!name) return EINVAL;
   if (!call.node->share->options.only.empty()) return EPERM;
-  return ::unlinkat(call.node->fd.get(), name->c_str(), AT_REMOVEDIR) < 0 ? errno : 0;
+  return remove(call, *name, AT_REMOVEDIR);
 }
 
 int ShareServer::rename(Call& call) {
@@ -162,7 +174,11 @@ int ShareServer::move(Call& call, uint64_t new_directory, uint32_t flags) {
   Node* target = nodes_.find(new_directory);
   if (!target) return ESTALE;
   if (target->share != call.node->share) return EXDEV;
-  return ::renameat2(call.node->fd.get(), from->c_str(), target->fd.get(), to->c_str(), flags) < 0 ? errno : 0;
+  const Victim victim = find_victim(call, *target, *to);
+  if (::renameat2(call.node->fd.get(), from->c_str(), target->fd.get(), to->c_str(), flags) < 0) return errno;
+  // Exchanged, it has the other name now.
+  if (!(flags & RENAME_EXCHANGE)) count_removal(call, *target, *to, victim);
+  return 0;
 }
 
 }  // namespace msb::fs

@@ -82,7 +82,7 @@ int ShareServer::open(Call& call) {
   if (call.node->share->options.writable == Writable::no && writes(in->flags)) return EROFS;
   if (handles_.full()) return ENFILE;
   Fd fd;
-  if (int error = reopen(*call.node, in->flags, fd)) return error;
+  if (int error = counted(call.turn, *call.node, {}, [&] { return reopen(*call.node, in->flags, fd); })) return error;
   return add_open(call, *call.node, call.id(), std::move(fd));
 }
 
@@ -94,6 +94,7 @@ int ShareServer::create_file(Call& call) {
   if (handles_.full()) return ENFILE;
   if (call.reply.room() < sizeof(fuse_entry_out) + sizeof(fuse_open_out)) return EINVAL;
   const ShareOptions& options = call.node->share->options;
+  if (!call.turn.fits(kInodeWeight)) return ENOSPC;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFREG | (in->mode & 07777));
   // Always exclusive at first: what is there already may be anything, and is opened as any other node.
   const int flags = static_cast<int>(in->flags & kOpenFlags & ~uint32_t{O_TRUNC}) | O_CREAT | O_EXCL | O_CLOEXEC;
@@ -104,7 +105,7 @@ int ShareServer::create_file(Call& call) {
   int error = made ? finish_new(call, *name, owner, entry) : hold_entry(*call.node, *name, entry);
   if (error) return error;
   Node& node = *nodes_.find(entry.id);
-  if (!made) error = reopen(node, in->flags, fd);
+  if (!made) error = counted(call.turn, node, {}, [&] { return reopen(node, in->flags, fd); });
   if (error) {
     nodes_.forget(entry.id, 1);
     return error;
@@ -120,6 +121,7 @@ int ShareServer::tmpfile(Call& call) {
   if (!options.only.empty()) return EPERM;
   if (handles_.full()) return ENFILE;
   if (call.reply.room() < sizeof(fuse_entry_out) + sizeof(fuse_open_out)) return EINVAL;
+  if (!call.turn.fits(kInodeWeight)) return ENOSPC;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFREG | (in->mode & 07777));
   const int flags = static_cast<int>(in->flags & (kOpenFlags | O_EXCL)) | O_TMPFILE | O_CLOEXEC;
   Fd fd(::openat(call.node->fd.get(), ".", flags, host_mode(options, owner.mode)));
@@ -135,6 +137,7 @@ int ShareServer::tmpfile(Call& call) {
     nodes_.forget(entry.id, 1);
     return error;
   }
+  count_new(call, node);
   add_entry(call.reply, entry, options.trust_ms);
   return add_open(call, node, entry.id, std::move(fd));
 }
@@ -161,12 +164,16 @@ int ShareServer::write(Call& call) {
   auto data = call.request.data(in->size);
   if (size_of(data) < in->size || call.reply.room() < sizeof(fuse_write_out)) return EINVAL;
   uint64_t done = 0;
-  int error = transfer_all(
-      to_iovec(data), in->offset,
-      [&](const iovec* vectors, int count, off_t offset) {
-        return ::pwritev(handle->fd.get(), vectors, count, offset);
-      },
-      done);
+  const bool appends = call.turn && (::fcntl(handle->fd.get(), F_GETFL) & O_APPEND) != 0;
+  const Reach reach{.end = in->offset + in->size, .appends = appends, .length = in->size};
+  int error = counted(call.turn, *call.node, reach, [&] {
+    return transfer_all(
+        to_iovec(data), in->offset,
+        [&](const iovec* vectors, int count, off_t offset) {
+          return ::pwritev(handle->fd.get(), vectors, count, offset);
+        },
+        done);
+  });
   if (error) return error;
   fuse_write_out out{};
   out.size = static_cast<uint32_t>(done);
@@ -196,10 +203,20 @@ int ShareServer::fallocate(Call& call) {
   if (!in || in->offset > INT64_MAX || in->length > INT64_MAX - in->offset) return EINVAL;
   Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
   if (!handle) return EBADF;
-  return ::fallocate(handle->fd.get(), static_cast<int>(in->mode), static_cast<off_t>(in->offset),
-                     static_cast<off_t>(in->length)) < 0
-             ? errno
-             : 0;
+  // What allocates without making the file longer, or moves its content, would not be counted rightly.
+  const bool keeps = in->mode & FALLOC_FL_KEEP_SIZE, punches = in->mode & FALLOC_FL_PUNCH_HOLE;
+  constexpr uint32_t kCounted = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+  if (call.turn && (in->mode & ~kCounted)) return EOPNOTSUPP;
+  struct stat status{};
+  if (call.turn && keeps && !punches && host_status(*call.node, status) == 0 &&
+      in->offset + in->length > static_cast<uint64_t>(status.st_size))
+    return EOPNOTSUPP;
+  return counted(call.turn, *call.node, {.end = keeps ? 0 : in->offset + in->length}, [&] {
+    return ::fallocate(handle->fd.get(), static_cast<int>(in->mode), static_cast<off_t>(in->offset),
+                       static_cast<off_t>(in->length)) < 0
+               ? errno
+               : 0;
+  });
 }
 
 int ShareServer::lseek(Call& call) {
@@ -223,9 +240,16 @@ int ShareServer::copy_file_range(Call& call) {
   // In parts, so that no request holds up the others for long; the guest asks again.
   constexpr uint64_t kMost = 64 * 1024 * 1024;
   auto in_offset = static_cast<off_t>(in->off_in), out_offset = static_cast<off_t>(in->off_out);
-  ssize_t copied =
-      ::copy_file_range(from->fd.get(), &in_offset, to->fd.get(), &out_offset, std::min(in->len, kMost), 0);
-  if (copied < 0) return errno;
+  const uint64_t length = std::min(in->len, kMost);
+  Node* target = nodes_.find(in->nodeid_out);
+  if (!target || !target->share) return EBADF;
+  Quota::Turn turn(target->share->quota.get());
+  ssize_t copied = 0;
+  int error = counted(turn, *target, {.end = in->off_out + length}, [&] {
+    copied = ::copy_file_range(from->fd.get(), &in_offset, to->fd.get(), &out_offset, length, 0);
+    return copied < 0 ? errno : 0;
+  });
+  if (error) return error;
   fuse_write_out out{};
   out.size = static_cast<uint32_t>(copied);
   return call.reply.add(out) ? 0 : EINVAL;

@@ -214,7 +214,10 @@ int ShareServer::setattr(Call& call) {
     Fd opened;
     if (!handle)
       if (int error = reopen(node, O_WRONLY, opened)) return error;
-    if (::ftruncate(handle ? handle->fd.get() : opened.get(), static_cast<off_t>(in->size)) < 0) return errno;
+    const int file = handle ? handle->fd.get() : opened.get();
+    const int error = counted(call.turn, node, {.end = in->size},
+                              [&] { return ::ftruncate(file, static_cast<off_t>(in->size)) < 0 ? errno : 0; });
+    if (error) return error;
   }
   if (in->valid & (FATTR_MODE | FATTR_UID | FATTR_GID))
     if (int error = set_owner_and_mode(node, *in)) return error;

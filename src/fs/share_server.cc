@@ -55,7 +55,9 @@ int ShareServer::run(FuseRequest& request, FuseReply& reply) {
   Operation wanted = operation(opcode);
   if (!wanted) return ENOSYS;
   if (!ready_ && opcode != FUSE_INIT) return EIO;
-  Call call{request, reply, nodes_.find(request.header().nodeid)};
+  Node* node = nodes_.find(request.header().nodeid);
+  const bool counted = node && node->share && is_counted(opcode);
+  Call call{request, reply, node, Quota::Turn(counted ? node->share->quota.get() : nullptr)};
   if (opcode == FUSE_INIT || opcode == FUSE_DESTROY) return (this->*wanted)(call);
   if (!call.node) return ESTALE;
   const Share* share = call.node->share;

@@ -57,7 +57,8 @@ class ShareServer {
   struct Call {
     FuseRequest& request;
     FuseReply& reply;
-    Node* node;  // the one the header names
+    Node* node;        // the one the header names
+    Quota::Turn turn;  // of its share, in what may change something
     uint64_t id() const { return request.header().nodeid; }
   };
   using Operation = int (ShareServer::*)(Call&);
@@ -71,6 +72,7 @@ class ShareServer {
   static bool changes_something(uint32_t opcode);
   static bool works_on_root(uint32_t opcode);
   int run(FuseRequest& request, FuseReply& reply);
+  static bool is_counted(uint32_t opcode);
 
   // share_session.cc
   int init(Call& call);
@@ -133,6 +135,7 @@ class ShareServer {
   int link(Call& call);
   int unlink(Call& call);
   int rmdir(Call& call);
+  int remove(Call& call, const std::string& name, int flags);
   int rename(Call& call);
   int rename2(Call& call);
   int move(Call& call, uint64_t new_directory, uint32_t flags);
@@ -140,6 +143,36 @@ class ShareServer {
   static uint32_t host_mode(const ShareOptions& options, uint32_t mode);
   int record_new(Node& node, const OwnerRecord& owner);
   int finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry);
+
+  // share_counting.cc: what the share's quota is told; without one, nothing
+  struct Reach {  // of a change to a file's content
+    uint64_t end = 0;
+    bool appends = false;  // then it goes `length` beyond the file's end
+    uint64_t length = 0;
+  };
+  struct Victim {  // what may be about to lose its last name
+    Fd fd;
+    struct stat status{};
+  };
+  int begin_change(const Quota::Turn& turn, const Node& node, const Reach& reach, struct stat& before) const;
+  void end_change(Quota::Turn& turn, const Node& node, const struct stat& before) const;
+  template <class Change>
+  int counted(Quota::Turn& turn, const Node& node, const Reach& reach, Change&& change) const {
+    struct stat before{};
+    if (int error = begin_change(turn, node, reach, before)) return error;
+    const int error = change();
+    end_change(turn, node, before);
+    return error;
+  }
+  void count_new(Call& call, Node& node) const;
+  void count_link(Call& call, Node& node) const;
+  static Victim find_victim(const Call& call, const Node& directory, const std::string& name);
+  void count_removal(Call& call, const Node& directory, const std::string& name, const Victim& victim);
+  void empty(const Share& share, int fd, const struct stat& status) const;
+  void let_go(uint64_t id, uint64_t count);
+  void settle(uint64_t id, Node& node);
+  void end_session();
+  static bool attribute_fits(const Call& call, const std::string& path, const std::string& name, size_t size);
 
   // share_xattrs.cc
   int getxattr(Call& call);

@@ -43,14 +43,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Host host;
   host.lay_out();
   ShareOptions options;
+  constexpr uint64_t kQuota = 100'000;
+  std::unique_ptr<Quota> quota;
   ByteReader input({data, size});
   if (auto mode = input.le<uint8_t>()) {
     options.writable = *mode & 1 ? Writable::no : Writable::yes;
     options.host_modes = *mode & 2 ? HostModes::private_ : HostModes::mirror;
     if (*mode & 4) options.only = "a";
+    if (*mode & 8) quota = Quota::of_growth(kQuota);
   }
+  const Quota* bound = quota.get();
   std::vector<Share> shares;
-  shares.push_back({"share", open_file(host.share, O_PATH | O_DIRECTORY).value(), options});
+  shares.push_back({"share", open_file(host.share, O_PATH | O_DIRECTORY).value(), options, std::move(quota)});
   auto server = ShareServer::create(std::move(shares), {.max_nodes = 20, .max_handles = 5}).value();
   fuse_in_header header{};
   fuse_init_in init{};
@@ -81,5 +85,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     send(header, *arguments);
   }
   host.check();
+  if (bound && bound->used() > kQuota) std::abort();
   return 0;
 }

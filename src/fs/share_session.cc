@@ -31,8 +31,7 @@ int ShareServer::init(Call& call) {
   if (in.major != FUSE_KERNEL_VERSION) return call.reply.add(out) ? 0 : EINVAL;
 
   // A new session: what an earlier one held is gone.
-  handles_ = HandleTable(options_.max_handles);
-  nodes_ = NodeTable(options_.max_nodes);
+  end_session();
   ready_ = true;
 
   out.minor = std::min<uint32_t>(in.minor, FUSE_KERNEL_MINOR_VERSION);
@@ -48,13 +47,13 @@ int ShareServer::init(Call& call) {
 
 int ShareServer::destroy(Call&) {
   ready_ = false;
-  handles_ = HandleTable(options_.max_handles);
+  end_session();
   return 0;
 }
 
 void ShareServer::forget(FuseRequest& request) {
   if (request.header().opcode == FUSE_FORGET) {
-    if (auto in = request.take<fuse_forget_in>()) nodes_.forget(request.header().nodeid, in->nlookup);
+    if (auto in = request.take<fuse_forget_in>()) let_go(request.header().nodeid, in->nlookup);
     return;
   }
   auto batch = request.take<fuse_batch_forget_in>();
@@ -62,7 +61,7 @@ void ShareServer::forget(FuseRequest& request) {
   for (uint32_t i = 0; i < batch->count; ++i) {
     auto one = request.take<fuse_forget_one>();
     if (!one) return;
-    nodes_.forget(one->nodeid, one->nlookup);
+    let_go(one->nodeid, one->nlookup);
   }
 }
 
@@ -71,6 +70,11 @@ int ShareServer::statfs(Call& call) {
   status.f_bsize = status.f_frsize = kPage;
   status.f_namemax = 255;
   if (call.node->share && ::fstatvfs(call.node->fd.get(), &status) < 0) return errno;
+  if (call.node->share && call.node->share->quota) {
+    const Quota& quota = *call.node->share->quota;
+    status.f_blocks = quota.limit() / status.f_frsize;
+    status.f_bfree = status.f_bavail = std::min<uint64_t>(quota.left() / status.f_frsize, status.f_bavail);
+  }
   fuse_statfs_out out{};
   out.st.blocks = status.f_blocks;
   out.st.bfree = status.f_bfree;

@@ -66,7 +66,9 @@ int ShareServer::setxattr(Call& call) {
   if (!value) return EINVAL;
   std::string host_name;
   if (int error = host_name_of(call.node->share->options, *name, host_name)) return error;
-  return ::setxattr(path_of(call.node->fd.get()).c_str(), host_name.c_str(), value->data(), value->size(),
+  const std::string path = path_of(call.node->fd.get());
+  if (!attribute_fits(call, path, host_name, value->size())) return ENOSPC;
+  return ::setxattr(path.c_str(), host_name.c_str(), value->data(), value->size(),
                     static_cast<int>(fixed->flags & (XATTR_CREATE | XATTR_REPLACE))) < 0
              ? errno
              : 0;
