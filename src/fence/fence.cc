@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 #include <set>
+#include <sstream>
 
 #include "fence/fence_child.h"
 #include "fence/linux_abi.h"
@@ -65,6 +66,18 @@ std::string_view step_text(FenceStep step) {
       return "arrange descriptors";
     case FenceStep::execute:
       return "execute the program";
+    case FenceStep::detach_directory:
+      return "give a directory a mount of its own";
+    case FenceStep::seal_directory:
+      return "seal the mount of a directory";
+    case FenceStep::open_directory:
+      return "open a directory";
+    case FenceStep::enter_descriptors:
+      return "enter /proc/self/fd";
+    case FenceStep::keep_capabilities:
+      return "keep the capabilities over files";
+    case FenceStep::landlock_moves:
+      return "use a Landlock that can allow moving files (Linux 5.19)";
   }
   return "";
 }
@@ -130,10 +143,37 @@ struct Mapped {
   std::string why_same_user;  // root only: why the program does not run as another user
 };
 
+// Each user (or group) id that this process knows of as itself.
+Result<std::string> every_id(const char* map) {
+  MSB_TRY(Fd file, open_file(map));
+  MSB_TRY(Bytes bytes, read_all(file.get(), 65536));
+  std::istringstream lines{std::string(as_text(bytes))};
+  std::string same;
+  for (uint64_t inside = 0, outside = 0, count = 0; lines >> inside >> outside >> count;)
+    same += cat(inside, " ", inside, " ", count, "\n");
+  return same;
+}
+
+// Root shares directories: files of every owner are to be its own, as without a sandbox.
+Result<> map_every_id(const std::string& proc) {
+  MSB_TRY(std::string users, every_id("/proc/self/uid_map"));
+  MSB_TRY(std::string groups, every_id("/proc/self/gid_map"));
+  MSB_CHECK_CTX(write_once(proc + "/uid_map", users), "map the user ids");
+  MSB_CHECK_CTX(write_once(proc + "/gid_map", groups), "map the group ids");
+  return {};
+}
+
+constexpr const char* kWhyRoot = "it works in directories that root has given it";
+
 Result<Mapped> map_ids(pid_t pid, const FencedCommand& command, uint32_t outer_id) {
   std::string proc = cat("/proc/", pid);
   auto identity = [](uint32_t id) { return cat(id, " ", id, " 1\n"); };
   Mapped mapped;
+  if (::geteuid() == 0 && !command.directories.empty()) {
+    mapped = {FenceGo::file_owner, kWhyRoot};
+    MSB_CHECK(map_every_id(proc));
+    return mapped;
+  }
   if (::geteuid() == 0) {
     bool asked =
         std::find(command.without.begin(), command.without.end(), Wall::unprivileged_user) == command.without.end();
@@ -157,7 +197,7 @@ Result<Mapped> map_ids(pid_t pid, const FencedCommand& command, uint32_t outer_i
 
 class Fencing {
  public:
-  explicit Fencing(const FencedCommand& command) : command_(command), directories_(parent_directories(command.files)) {}
+  explicit Fencing(const FencedCommand& command) : command_(command), parents_(parent_directories(command.files)) {}
 
   Result<FencedChild> run() {
     MSB_CHECK(prepare());
@@ -174,14 +214,17 @@ class Fencing {
 
   Result<> prepare() {
     for (Wall wall : command_.without) script_.without |= 1u << static_cast<unsigned>(wall);
-    for (const auto& directory : directories_) script_.directories.push_back(directory.c_str());
+    for (const auto& directory : parents_) script_.parents.push_back(directory.c_str());
     for (const auto& file : command_.files)
       script_.files.push_back({file.path.c_str(), file.use == FenceFile::Use::execute});
+    for (const auto& directory : command_.directories)
+      script_.directories.push_back(
+          {directory.path.c_str(), directory.use == FenceDirectory::Use::modify, directory.fd});
     script_.argv = pointers(command_.argv);
     script_.env = pointers(command_.env);
     script_.fds = command_.fds;
     script_.scratch.resize(script_.fds.size());
-    script_.tmpfs_options = cat("mode=755,size=64k,nr_inodes=", directories_.size() + command_.files.size() + 16);
+    script_.tmpfs_options = cat("mode=755,size=64k,nr_inodes=", parents_.size() + command_.files.size() + 16);
     script_.outer_id = unprivileged_id();
     script_.address_space = command_.address_space;
     if (wanted(Wall::seccomp)) {
@@ -234,12 +277,15 @@ class Fencing {
       mapped = std::move(*result);
     } else if (::geteuid() == 0) {
       mapped.why_same_user = "needs the user namespace";
+      if (!command_.directories.empty()) mapped = {FenceGo::file_owner, kWhyRoot};
     }
     MSB_CHECK(write_full(go.write.get(), as_bytes(std::string_view(reinterpret_cast<char*>(&mapped.go), 1))));
     WallReports walls = namespace_reports(flags);
     MSB_CHECK(collect(reports.read.get(), walls));
-    if (::geteuid() == 0 && mapped.go == FenceGo::as_is && wanted(Wall::unprivileged_user))
+    if (::geteuid() == 0 && mapped.go != FenceGo::unprivileged && wanted(Wall::unprivileged_user))
       walls.push_back({Wall::unprivileged_user, false, mapped.why_same_user});
+    if (mapped.go == FenceGo::file_owner && wanted(Wall::no_capabilities))
+      walls.push_back({Wall::no_capabilities, false, cat("all but those over files of others: ", kWhyRoot)});
     add_missing(walls);
     std::sort(walls.begin(), walls.end(), [](const auto& a, const auto& b) { return a.wall < b.wall; });
     return FencedChild{std::move(child), std::move(walls)};
@@ -272,6 +318,12 @@ class Fencing {
     if (::geteuid() == 0 && !reported) walls.push_back({Wall::unprivileged_user, false, "needs the empty root"});
   }
 
+  std::string path_of(size_t detail) const {
+    if (detail < command_.files.size()) return command_.files[detail].path;
+    detail -= command_.files.size();
+    return detail < command_.directories.size() ? command_.directories[detail].path : "?";
+  }
+
   Result<> collect(int pipe, WallReports& walls) {
     FenceMessage message{};
     while (true) {
@@ -281,8 +333,7 @@ class Fencing {
       std::string reason;
       if (message.kind != FenceMessage::wall_up) {
         std::string what(step_text(message.step));
-        if (message.detail >= 0 && static_cast<size_t>(message.detail) < command_.files.size())
-          what += cat(" (", command_.files[static_cast<size_t>(message.detail)].path, ")");
+        if (message.detail >= 0) what += cat(" (", path_of(static_cast<size_t>(message.detail)), ")");
         if (message.kind == FenceMessage::fatal)
           return fail_errno(cat("start ", command_.argv[0], " in its fence: ", what), message.error);
         reason = Error::from_errno(message.error, what).message();
@@ -292,7 +343,7 @@ class Fencing {
   }
 
   const FencedCommand& command_;
-  std::set<std::string> directories_;
+  std::set<std::string> parents_;
   FenceScript script_;
   Fd parent_pidfd_;
   bool namespaces_refused_ = false;
@@ -329,6 +380,8 @@ std::string_view wall_name(Wall wall) {
       return "landlock";
     case Wall::seccomp:
       return "seccomp";
+    case Wall::share_mounts:
+      return "share-mounts";
     case Wall::cgroup_caps:
       return "cgroup-caps";
     case Wall::unprivileged_user:

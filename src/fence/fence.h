@@ -24,6 +24,15 @@ struct FenceFile {
   Use use = Use::read;
 };
 
+// A directory that the program may work in, everything below it included: an O_PATH descriptor, made to a mount of its
+// own that nothing leads out of. See fence_directories.h.
+struct FenceDirectory {
+  enum class Use { read, modify };
+  std::string path;  // absolute
+  Use use = Use::read;
+  int fd = -1;  // its number in the child, beside those of FencedCommand::fds
+};
+
 // The control group that the program starts in (cgroup.h), or why there is none.
 struct CgroupSeat {
   int directory = -1;
@@ -35,10 +44,13 @@ struct FencedCommand {
   std::vector<std::string> env;   // the whole environment
   std::vector<FenceFile> files;
   std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; nothing else is inherited
-  SeccompFilter seccomp;                 // what it may call, execve included: the filter is up before the exec
-  uint64_t address_space = 0;            // bytes it may map altogether (part of Wall::limits); 0: no bound
-  std::optional<CgroupSeat> cgroup;      // Wall::cgroup_caps; without one nothing is said of it
-  std::vector<Wall> without;             // walls not to raise: for tests that look at one wall at a time
+  // With any, the program's working directory holds its descriptors as magic links ("./7" is descriptor 7), it may have
+  // as many descriptors as the host lets it, and root stays the user (Wall::unprivileged_user).
+  std::vector<FenceDirectory> directories;
+  SeccompFilter seccomp;             // what it may call, execve included: the filter is up before the exec
+  uint64_t address_space = 0;        // bytes it may map altogether (part of Wall::limits); 0: no bound
+  std::optional<CgroupSeat> cgroup;  // Wall::cgroup_caps; without one nothing is said of it
+  std::vector<Wall> without;         // walls not to raise: for tests that look at one wall at a time
 };
 
 struct FencedChild {

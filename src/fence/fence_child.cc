@@ -16,17 +16,13 @@
 #include <cerrno>
 #include <csignal>
 
+#include "fence/fence_directories.h"
 #include "fence/linux_abi.h"
 
 namespace msb::fence {
 namespace {
 
-// How far a wall got: `step` is FenceStep::none when it stands.
-struct Outcome {
-  FenceStep step = FenceStep::none;
-  int error = 0;
-  int detail = -1;
-};
+using Outcome = FenceOutcome;
 
 Outcome stopped(FenceStep step, int detail = -1) {
   return {step, errno, detail};
@@ -55,6 +51,12 @@ bool report(const FenceScript& script, Wall wall, const Outcome& outcome) {
   send(script, {up ? FenceMessage::wall_up : FenceMessage::wall_down, static_cast<int32_t>(wall), outcome.step,
                 outcome.error, outcome.detail});
   return up;
+}
+
+void require(const FenceScript& script, const Outcome& outcome) {
+  if (outcome.step == FenceStep::none) return;
+  errno = outcome.error;
+  give_up(script, outcome.step, outcome.detail);
 }
 
 void die_with_parent(const FenceScript& script) {
@@ -86,12 +88,16 @@ bool seal_each(const FenceScript& script) {
   return seal("/");
 }
 
+// Nothing done here may spread to the host, nothing done there may appear here.
+Outcome private_mounts() {
+  return ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ? stopped(FenceStep::private_mounts)
+                                                                          : Outcome{};
+}
+
 Outcome empty_root(const FenceScript& script) {
-  // Nothing done here may spread to the host, nothing done there may appear here.
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return stopped(FenceStep::private_mounts);
   const char* place = mount_tmpfs(script);
   if (!place || ::chdir(place) < 0) return stopped(FenceStep::mount_root);
-  for (const char* directory : script.directories)
+  for (const char* directory : script.parents)
     if (::mkdir(directory + 1, 0755) < 0 && errno != EEXIST) return stopped(FenceStep::make_directory);
   for (size_t i = 0; i < script.files.size(); ++i) {
     const char* path = script.files[i].path;
@@ -111,6 +117,11 @@ Outcome empty_root(const FenceScript& script) {
   if (::syscall(abi::kSysMountSetattr, -1, "/", abi::kAtRecursive, &seal, sizeof(seal)) < 0 && !seal_each(script))
     return stopped(FenceStep::seal_root);
   return {};
+}
+
+Outcome make_empty_root(const FenceScript& script) {
+  Outcome mounts = private_mounts();
+  return mounts.step == FenceStep::none ? empty_root(script) : mounts;
 }
 
 Outcome drop_bounding_set() {
@@ -133,6 +144,30 @@ Outcome drop_capabilities() {
   return {};
 }
 
+// What root can do to files of others: change their owner, pass by their modes, act as their owner.
+constexpr uint32_t kOverFiles = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER;
+
+// Ambient, they outlive the exec that takes all others. To be raised before the bounding set's locks.
+Outcome raise_file_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct all[2] = {};
+  if (::syscall(SYS_capget, &header, all) < 0) return stopped(FenceStep::keep_capabilities);
+  all[0].inheritable |= kOverFiles;
+  if (::syscall(SYS_capset, &header, all) < 0) return stopped(FenceStep::keep_capabilities);
+  for (unsigned long capability : {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER})
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
+      return stopped(FenceStep::keep_capabilities);
+  return {};
+}
+
+Outcome drop_other_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct few[2] = {};
+  few[0].effective = few[0].permitted = few[0].inheritable = kOverFiles;
+  if (::syscall(SYS_capset, &header, few) < 0) return stopped(FenceStep::drop_capabilities);
+  return {};
+}
+
 Outcome become(uint32_t id) {
   // The raw calls: those of the C library try to take the threads of the parent with them.
   if (::syscall(SYS_setgroups, 0, nullptr) < 0 || ::syscall(SYS_setresgid, id, id, id) < 0 ||
@@ -141,17 +176,19 @@ Outcome become(uint32_t id) {
   return {};
 }
 
-Outcome limits() {
+Outcome limits(const FenceScript& script) {
+  // Each file that a guest knows of is one, where the program serves directories.
+  constexpr rlim_t kFew = 256, kMany = 1 << 20;
   struct Limit {
     decltype(RLIMIT_CORE) what;
     rlim_t value;
   };
-  for (Limit limit : {Limit{RLIMIT_CORE, 0}, Limit{RLIMIT_NOFILE, 256}, Limit{RLIMIT_MEMLOCK, 0},
-                      Limit{RLIMIT_MSGQUEUE, 0}, Limit{RLIMIT_RTPRIO, 0}}) {
+  for (Limit limit : {Limit{RLIMIT_CORE, 0}, Limit{RLIMIT_NOFILE, script.directories.empty() ? kFew : kMany},
+                      Limit{RLIMIT_MEMLOCK, 0}, Limit{RLIMIT_MSGQUEUE, 0}, Limit{RLIMIT_RTPRIO, 0}}) {
     rlimit now{};
     if (::getrlimit(limit.what, &now) < 0) return stopped(FenceStep::set_limit);
-    if (now.rlim_max < limit.value) continue;
-    now = {limit.value, limit.value};
+    const rlim_t value = now.rlim_max < limit.value ? now.rlim_max : limit.value;
+    now = {value, value};
     if (::setrlimit(limit.what, &now) < 0) return stopped(FenceStep::set_limit);
   }
   return {};
@@ -160,6 +197,11 @@ Outcome limits() {
 Outcome landlock(const FenceScript& script) {
   long version = ::syscall(abi::kSysLandlockCreateRuleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) return stopped(FenceStep::landlock_create);
+  // The first version refuses every move from one directory to another, which a program that serves files must do.
+  if (version < 2 && !script.directories.empty()) {
+    errno = ENOSYS;
+    return stopped(FenceStep::landlock_moves);
+  }
   // Handled and never allowed = forbidden: creating, removing, writing, connecting, signalling others.
   abi::LandlockRuleset rules{abi::landlock_fs_rights(version), abi::kNetBindTcp | abi::kNetConnectTcp,
                              abi::kScopeAbstractSocket | abi::kScopeSignal};
@@ -171,6 +213,15 @@ Outcome landlock(const FenceScript& script) {
     if (fd < 0 || ::syscall(abi::kSysLandlockAddRule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
       return stopped(FenceStep::landlock_rule, static_cast<int>(i));
     ::close(fd);
+  }
+  for (size_t i = 0; i < script.directories.size(); ++i) {
+    constexpr uint64_t kRead = abi::kFsReadFile | abi::kFsReadDir;
+    constexpr uint64_t kModify = kRead | abi::kFsWriteFile | abi::kFsTruncate | abi::kFsMakeRegular | abi::kFsMakeDir |
+                                 abi::kFsMakeSymlink | abi::kFsRemoveFile | abi::kFsRemoveDir | abi::kFsRefer;
+    const FenceScript::Directory& directory = script.directories[i];
+    abi::LandlockPathRule rule{(directory.modify ? kModify : kRead) & rules.fs, directory.fd};
+    if (::syscall(abi::kSysLandlockAddRule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+      return stopped(FenceStep::landlock_rule, static_cast<int>(script.files.size() + i));
   }
   if (::syscall(abi::kSysLandlockRestrictSelf, ruleset, 0) < 0) return stopped(FenceStep::landlock_restrict);
   ::close(static_cast<int>(ruleset));
@@ -190,6 +241,7 @@ Outcome seccomp(const FenceScript& script) {
 void arrange_descriptors(FenceScript& script) {
   int highest = 2;
   for (const auto& [ours, theirs] : script.fds) highest = theirs > highest ? theirs : highest;
+  for (const auto& directory : script.directories) highest = directory.fd > highest ? directory.fd : highest;
   script.report_pipe = ::fcntl(script.report_pipe, F_DUPFD_CLOEXEC, highest + 1);
   if (script.parent_pidfd >= 0) script.parent_pidfd = ::fcntl(script.parent_pidfd, F_DUPFD_CLOEXEC, highest + 1);
   for (size_t i = 0; i < script.fds.size(); ++i)
@@ -224,15 +276,28 @@ void run_fence_child(const FenceScript& given) {
   arrange_descriptors(script);
   ::umask(0022);
 
+  // Where the host's names still mean something; what is opened outlives the root.
+  int descriptors = -1;
+  if (!script.directories.empty()) {
+    Outcome mounts =
+        script.clone_flags & CLONE_NEWNS ? private_mounts() : FenceOutcome{FenceStep::private_mounts, EPERM};
+    if (mounts.step == FenceStep::none) mounts = detach_directories(script, descriptors);
+    if (!report(script, Wall::share_mounts, mounts)) require(script, open_directories(script, descriptors));
+  }
   bool root_is_empty = wanted(script, Wall::empty_root) && (script.clone_flags & CLONE_NEWNS) &&
-                       report(script, Wall::empty_root, empty_root(script));
-  if (wanted(script, Wall::limits)) report(script, Wall::limits, limits());
+                       report(script, Wall::empty_root, make_empty_root(script));
+  if (descriptors >= 0 && ::fchdir(descriptors) < 0) give_up(script, FenceStep::enter_descriptors);
+  if (wanted(script, Wall::limits)) report(script, Wall::limits, limits(script));
 
   bool capabilities = wanted(script, Wall::no_capabilities);
+  const bool over_files = go == FenceGo::file_owner;
+  if (capabilities && over_files) require(script, raise_file_capabilities());
   Outcome bounding = capabilities ? drop_bounding_set() : Outcome{};
   // Outside an empty root another user could not reach files in the caller's private directories.
   if (go == FenceGo::unprivileged && root_is_empty) report(script, Wall::unprivileged_user, become(script.outer_id));
-  if (capabilities) {
+  if (capabilities && over_files) {
+    require(script, drop_other_capabilities());
+  } else if (capabilities) {
     Outcome dropped = drop_capabilities();
     // Somebody who never had CAP_SETPCAP cannot shrink the bounding set; no_new_privs makes it void.
     bool enough = bounding.step == FenceStep::none || bounding.error == EPERM;

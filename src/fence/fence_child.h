@@ -34,6 +34,19 @@ enum class FenceStep : int32_t {
   seccomp_load,
   descriptors,
   execute,
+  detach_directory,
+  seal_directory,
+  open_directory,
+  enter_descriptors,
+  keep_capabilities,
+  landlock_moves,
+};
+
+// How far a wall got: `step` is FenceStep::none when it stands.
+struct FenceOutcome {
+  FenceStep step = FenceStep::none;
+  int error = 0;
+  int detail = -1;
 };
 
 // One message of the child to its parent, over a pipe.
@@ -43,13 +56,14 @@ struct FenceMessage {
   int32_t wall;  // Wall
   FenceStep step;
   int32_t error;   // errno
-  int32_t detail;  // index into files, when the step is about a file; else -1
+  int32_t detail;  // index into files, then directories, when the step is about one of them; else -1
 };
 
 // What the parent tells the child once it has written the id maps.
 enum class FenceGo : char {
   as_is = 'a',         // keep the user
   unprivileged = 'u',  // become FenceScript::outer_id when the root is empty
+  file_owner = 'f',    // keep the user, and what root can do to files of others: FenceScript::directories are root's
 };
 
 struct FenceScript {
@@ -57,8 +71,14 @@ struct FenceScript {
     const char* path;
     bool execute;
   };
-  std::vector<const char*> directories;  // every parent directory of a file, parents first
+  struct Directory {
+    const char* path;
+    bool modify;
+    int fd;
+  };
+  std::vector<const char*> parents;  // every parent directory of a file, outermost first
   std::vector<File> files;
+  std::vector<Directory> directories;
   std::vector<char*> argv;
   std::vector<char*> env;
   std::vector<std::pair<int, int>> fds;

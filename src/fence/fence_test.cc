@@ -173,6 +173,123 @@ TEST(FenceTest, LandlockAloneStopsWhatAnOpenRootWouldAllow) {
   EXPECT_EQ(look({"list=/"}, {Wall::seccomp, Wall::empty_root}).results["list"], number(EACCES));
 }
 
+// For a child process: becomes "nobody" for good, or stays the ordinary user that runs the tests.
+bool become_ordinary() {
+  if (::geteuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0))
+    return false;
+  // A process that changed its user does not own its /proc files until it says so; an exec would have done that.
+  return ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
+}
+
+// A directory to work in, with a secret beside it. The probe has it as descriptor 7.
+class FenceDirectoryTest : public ::testing::Test {
+ protected:
+  FenceDirectoryTest() {
+    // Reached by names only if they are looked up outside.
+    for (const auto& path : {dir_.path(), dir_.path() + "/shared"}) {
+      ::mkdir(path.c_str(), 0755);
+      ::chmod(path.c_str(), 0755);
+    }
+    std::ofstream(dir_.path() + "/shared/file") << "x";
+    std::ofstream(dir_.path() + "/secret") << "x";
+  }
+  Seen look_in(FenceDirectory::Use use, const std::vector<std::string>& attempts, const std::vector<Wall>& without) {
+    auto seen = testing::look({.attempts = attempts,
+                               .seccomp = *build_seccomp_filter(probe_policy()),
+                               .without = without,
+                               .more_files = {},
+                               .directories = {{dir_.path() + "/shared", use, 7}}});
+    EXPECT_TRUE(seen) << seen.error().to_string();
+    return seen ? *seen : Seen{};
+  }
+  bool exists(const std::string& name) const { return ::access((dir_.path() + "/shared/" + name).c_str(), F_OK) == 0; }
+
+  TempDir dir_ = *TempDir::create();
+};
+
+TEST_F(FenceDirectoryTest, ItIsWorkedInByItsDescriptorAndHasNoName) {
+  Seen seen = look_in(FenceDirectory::Use::modify,
+                      {"descriptors", "read=./7/file", "write=./7/file", "create=./7/new", "list=" + dir_.path()},
+                      {Wall::seccomp});
+  EXPECT_EQ(seen.results["descriptors"], "0,1,2,7");
+  EXPECT_EQ(seen.results["read"], "ok");
+  EXPECT_EQ(seen.results["write"], "ok");
+  EXPECT_EQ(seen.results["create"], "ok");
+  EXPECT_TRUE(exists("new"));
+  EXPECT_NE(seen.results["list"], "ok");
+  EXPECT_THAT(seen.walls, ::testing::Contains(::testing::Field(&WallReport::wall, Wall::share_mounts)));
+  for (const auto& wall : seen.walls)
+    EXPECT_TRUE(wall.up || wall.reason == "switched off" || ::geteuid() == 0)
+        << wall_name(wall.wall) << ": " << wall.reason;
+}
+
+TEST_F(FenceDirectoryTest, NothingLeadsOutOfItsMount) {
+  for (const char* path :
+       {"./7/../secret", "./7/../shared/file", "../status", "../../self/status", "./7/../../etc/passwd"})
+    EXPECT_EQ(look_in(FenceDirectory::Use::modify, {cat("read=", path)}, kNoFilters).results["read"], number(ENOENT))
+        << path;
+}
+
+TEST_F(FenceDirectoryTest, WhatMayOnlyBeReadIsReadOnlyByItsMount) {
+  Seen seen = look_in(FenceDirectory::Use::read,
+                      {"read=./7/file", "write=./7/file", "create=./7/new", "chmod=./7/file"}, kNoFilters);
+  EXPECT_EQ(seen.results["read"], "ok");
+  for (const char* what : {"write", "create", "chmod"}) EXPECT_EQ(seen.results[what], number(EROFS)) << what;
+}
+
+TEST_F(FenceDirectoryTest, LandlockAloneHoldsWhatTheMountHolds) {
+  const std::vector<Wall> without{Wall::seccomp, Wall::empty_root};  // no mounts of its own
+  Seen seen = look_in(FenceDirectory::Use::modify, {"read=./7/file", "write=./7/file", "create=./7/new"}, without);
+  for (const char* what : {"read", "write", "create"}) EXPECT_EQ(seen.results[what], "ok") << what;
+  EXPECT_EQ(look_in(FenceDirectory::Use::modify, {"read=./7/../secret"}, without).results["read"], number(EACCES));
+  seen = look_in(FenceDirectory::Use::read, {"read=./7/file", "write=./7/file", "create=./7/newer"}, without);
+  EXPECT_EQ(seen.results["read"], "ok");
+  EXPECT_EQ(seen.results["write"], number(EACCES));
+  EXPECT_EQ(seen.results["create"], number(EACCES));
+}
+
+TEST_F(FenceDirectoryTest, RootKeepsWhatItCanDoToFilesAndNothingElse) {
+  Seen seen = look_in(FenceDirectory::Use::modify, {"uid", "capabilities", "mount", "chroot", "hostname"}, kNoFilters);
+  EXPECT_EQ(seen.results["uid"], std::to_string(::geteuid()));
+  EXPECT_EQ(seen.results["capabilities"], ::geteuid() == 0 ? "some" : "none");
+  for (const char* what : {"mount", "chroot", "hostname"}) EXPECT_EQ(seen.results[what], number(EPERM)) << what;
+}
+
+TEST_F(FenceDirectoryTest, RootWorksOnFilesOfEveryOwner) {
+  if (::geteuid() != 0) return;  // nobody else can make such files
+  std::ofstream(dir_.path() + "/shared/theirs") << "x";
+  ASSERT_EQ(::chown((dir_.path() + "/shared/theirs").c_str(), 12345, 12345), 0);
+  ::chmod((dir_.path() + "/shared/theirs").c_str(), 0600);
+  Seen seen = look_in(FenceDirectory::Use::modify, {"write=./7/theirs", "chmod=./7/theirs"}, {Wall::seccomp});
+  EXPECT_EQ(seen.results["write"], "ok");
+  EXPECT_EQ(seen.results["chmod"], "ok");
+}
+
+TEST_F(FenceDirectoryTest, AnOrdinaryUserHasEveryWall) {
+  pid_t pid = ::fork();
+  ASSERT_GE(pid, 0);
+  if (pid == 0) {
+    if (!become_ordinary()) ::_exit(100);
+    Seen seen = look_in(FenceDirectory::Use::read, {"read=./7/file", "read=./7/../secret"}, {Wall::seccomp});
+    int wrong = seen.results["read"] == number(ENOENT) ? 0 : 50;
+    for (const auto& wall : seen.walls)
+      if (!wall.up && wall.wall != Wall::seccomp) ++wrong;
+    ::_exit(wrong);
+  }
+  Child child = *Child::adopt(pid);
+  EXPECT_EQ(child.wait()->code, 0);
+}
+
+TEST_F(FenceDirectoryTest, ADirectoryThatIsMissingIsAnError) {
+  auto seen = testing::look({.attempts = {"pid"},
+                             .seccomp = *build_seccomp_filter(probe_policy()),
+                             .without = {},
+                             .more_files = {},
+                             .directories = {{"/does/not/exist", FenceDirectory::Use::read, 7}}});
+  ASSERT_FALSE(seen);
+  EXPECT_THAT(seen.error().to_string(), HasSubstr("/does/not/exist"));
+}
+
 TEST(FenceTest, SeccompAloneKillsEveryCallThatReachesOut) {
   for (const char* attempt : {"unix-socket", "inet-socket", "signal=1", "ptrace=1", "mount", "unshare", "setuid",
                               "chroot", "fork", "bpf", "hostname", "chmod=/"})
@@ -213,14 +330,6 @@ TEST(FenceTest, RootGivesUpItsUser) {
     return;
   }
   EXPECT_NE(look({"uid"}, kNoFilters).results["uid"], "0");
-}
-
-// For a child process: becomes "nobody" for good, or stays the ordinary user that runs the tests.
-bool become_ordinary() {
-  if (::geteuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0))
-    return false;
-  // A process that changed its user does not own its /proc files until it says so; an exec would have done that.
-  return ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
 }
 
 int walls_down_for_ordinary_user() {

@@ -9,7 +9,9 @@
 namespace msb::fence::abi {
 
 inline constexpr int kAtRecursive = 0x8000;
-inline constexpr uint64_t kMountAttrReadOnly = 1, kMountAttrNoSuid = 2, kMountAttrNoDev = 4;
+inline constexpr uint64_t kMountAttrReadOnly = 1, kMountAttrNoSuid = 2, kMountAttrNoDev = 4, kMountAttrNoExec = 8;
+inline constexpr unsigned kOpenTreeClone = 1;
+inline constexpr long kSysOpenTree = 428;
 inline constexpr long kSysMountSetattr = 442;  // the same number on every architecture
 inline constexpr long kSysLandlockCreateRuleset = 444, kSysLandlockAddRule = 445, kSysLandlockRestrictSelf = 446;
 inline constexpr long kSysClone3 = 435, kSysCloseRange = 436;
@@ -25,7 +27,7 @@ struct MountAttributes {
 
 inline constexpr uint64_t kFsExecute = 1 << 0, kFsWriteFile = 1 << 1, kFsReadFile = 1 << 2, kFsReadDir = 1 << 3,
                           kFsRemoveDir = 1 << 4, kFsRemoveFile = 1 << 5, kFsMakeDir = 1 << 7, kFsMakeRegular = 1 << 8,
-                          kFsMakeSocket = 1 << 9;
+                          kFsMakeSocket = 1 << 9, kFsMakeSymlink = 1 << 12;
 inline constexpr uint64_t kFsRefer = 1 << 13;                                    // ABI 2
 inline constexpr uint64_t kFsTruncate = 1 << 14;                                 // ABI 3
 inline constexpr uint64_t kNetBindTcp = 1 << 0, kNetConnectTcp = 1 << 1;         // ABI 4

@@ -22,7 +22,8 @@ enum class Wall {
   landlock,           // the kernel checks every open against the same list of files, also where the root is not empty
   seccomp,            // the system calls it needs, all others kill it
   unprivileged_user,  // root only: it runs as a user of the host that owns nothing
-  cgroup_caps,        // the host's kernel bounds its memory and its threads, where control groups are delegated
+  share_mounts,  // directories it works in: each a mount of its own, without a way up; read-only where it may only read
+  cgroup_caps,   // the host's kernel bounds its memory and its threads, where control groups are delegated
 };
 
 // "user-namespace", "empty-root", ...: stable names for JSON.

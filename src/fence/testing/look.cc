@@ -23,6 +23,7 @@ Result<Seen> look(const Look& options) {
   command.seccomp = options.seccomp;
   command.without = options.without;
   command.cgroup = options.cgroup;
+  command.directories = options.directories;
   MSB_TRY(FencedChild fenced, start_fenced(command));
   output.write.reset();
   MSB_TRY(Bytes text, read_all(output.read.get(), 65536));

@@ -15,6 +15,7 @@ struct Look {
   std::vector<Wall> without;
   std::vector<FenceFile> more_files;
   std::optional<CgroupSeat> cgroup = {};
+  std::vector<FenceDirectory> directories = {};
 };
 
 struct Seen {

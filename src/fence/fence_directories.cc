@@ -1,0 +1,59 @@
+#include "fence/fence_directories.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "fence/linux_abi.h"
+
+namespace msb::fence {
+namespace {
+
+constexpr const char* kDescriptors = "/proc/self/fd";
+
+FenceOutcome stopped(FenceStep step, size_t detail) {
+  return {step, errno, static_cast<int>(detail)};
+}
+
+int clone_tree(const char* path) {
+  return static_cast<int>(
+      ::syscall(abi::kSysOpenTree, AT_FDCWD, path, abi::kOpenTreeClone | O_CLOEXEC | abi::kAtRecursive));
+}
+
+bool put(int fd, int number) {
+  if (::dup2(fd, number) < 0) return false;
+  ::close(fd);
+  return true;
+}
+
+}  // namespace
+
+FenceOutcome detach_directories(const FenceScript& script, int& descriptors) {
+  for (size_t i = 0; i < script.directories.size(); ++i) {
+    const FenceScript::Directory& directory = script.directories[i];
+    const size_t detail = script.files.size() + i;
+    int fd = clone_tree(directory.path);
+    if (fd < 0) return stopped(FenceStep::detach_directory, detail);
+    abi::MountAttributes seal{abi::kMountAttrNoSuid | abi::kMountAttrNoDev | abi::kMountAttrNoExec, 0, 0, 0};
+    if (!directory.modify) seal.set |= abi::kMountAttrReadOnly;
+    if (::syscall(abi::kSysMountSetattr, fd, "", AT_EMPTY_PATH | abi::kAtRecursive, &seal, sizeof(seal)) < 0)
+      return stopped(FenceStep::seal_directory, detail);
+    if (!put(fd, directory.fd)) return stopped(FenceStep::detach_directory, detail);
+  }
+  descriptors = clone_tree(kDescriptors);
+  return descriptors < 0 ? FenceOutcome{FenceStep::enter_descriptors, errno} : FenceOutcome{};
+}
+
+FenceOutcome open_directories(const FenceScript& script, int& descriptors) {
+  for (size_t i = 0; i < script.directories.size(); ++i) {
+    const FenceScript::Directory& directory = script.directories[i];
+    int fd = ::open(directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || !put(fd, directory.fd)) return stopped(FenceStep::open_directory, script.files.size() + i);
+  }
+  descriptors = ::open(kDescriptors, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return descriptors < 0 ? FenceOutcome{FenceStep::enter_descriptors, errno} : FenceOutcome{};
+}
+
+}  // namespace msb::fence
