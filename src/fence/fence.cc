@@ -68,6 +68,8 @@ std::string_view step_text(FenceStep step) {
       return "execute the program";
     case FenceStep::detach_directory:
       return "give a directory a mount of its own";
+    case FenceStep::same_directory:
+      return "find the directory where it was a moment ago";
     case FenceStep::seal_directory:
       return "seal the mount of a directory";
     case FenceStep::open_directory:
@@ -219,7 +221,7 @@ class Fencing {
       script_.files.push_back({file.path.c_str(), file.use == FenceFile::Use::execute});
     for (const auto& directory : command_.directories)
       script_.directories.push_back(
-          {directory.path.c_str(), directory.use == FenceDirectory::Use::modify, directory.fd});
+          {directory.path.c_str(), directory.ours, directory.fd, directory.use == FenceDirectory::Use::modify});
     script_.argv = pointers(command_.argv);
     script_.env = pointers(command_.env);
     script_.fds = command_.fds;

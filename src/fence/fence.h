@@ -29,8 +29,9 @@ struct FenceFile {
 struct FenceDirectory {
   enum class Use { read, modify };
   std::string path;  // absolute
+  int ours = -1;     // the same directory, open (O_PATH): another one there by now is an error
+  int fd = -1;       // its number in the child, beside those of FencedCommand::fds
   Use use = Use::read;
-  int fd = -1;  // its number in the child, beside those of FencedCommand::fds
 };
 
 // The control group that the program starts in (cgroup.h), or why there is none.

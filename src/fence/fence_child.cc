@@ -43,8 +43,9 @@ void send(const FenceScript& script, FenceMessage message) {
 
 bool report(const FenceScript& script, Wall wall, const Outcome& outcome) {
   // A file that is not there is the caller's mistake, not a host that grants less: no weaker fence for that.
-  if (outcome.error == ENOENT && outcome.detail >= 0) {
-    errno = ENOENT;
+  const bool missing = outcome.error == ENOENT || outcome.step == FenceStep::same_directory;
+  if (missing && outcome.detail >= 0) {
+    errno = outcome.error;
     give_up(script, outcome.step, outcome.detail);
   }
   bool up = outcome.step == FenceStep::none;
@@ -244,6 +245,7 @@ void arrange_descriptors(FenceScript& script) {
   for (const auto& directory : script.directories) highest = directory.fd > highest ? directory.fd : highest;
   script.report_pipe = ::fcntl(script.report_pipe, F_DUPFD_CLOEXEC, highest + 1);
   if (script.parent_pidfd >= 0) script.parent_pidfd = ::fcntl(script.parent_pidfd, F_DUPFD_CLOEXEC, highest + 1);
+  for (auto& directory : script.directories) directory.ours = ::fcntl(directory.ours, F_DUPFD_CLOEXEC, highest + 1);
   for (size_t i = 0; i < script.fds.size(); ++i)
     script.scratch[i] = ::fcntl(script.fds[i].first, F_DUPFD_CLOEXEC, highest + 1);
   for (size_t i = 0; i < script.fds.size(); ++i)

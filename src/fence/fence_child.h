@@ -35,6 +35,7 @@ enum class FenceStep : int32_t {
   descriptors,
   execute,
   detach_directory,
+  same_directory,
   seal_directory,
   open_directory,
   enter_descriptors,
@@ -73,8 +74,9 @@ struct FenceScript {
   };
   struct Directory {
     const char* path;
-    bool modify;
+    int ours;
     int fd;
+    bool modify;
   };
   std::vector<const char*> parents;  // every parent directory of a file, outermost first
   std::vector<File> files;

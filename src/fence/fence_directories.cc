@@ -1,6 +1,7 @@
 #include "fence/fence_directories.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +23,13 @@ int clone_tree(const char* path) {
       ::syscall(abi::kSysOpenTree, AT_FDCWD, path, abi::kOpenTreeClone | O_CLOEXEC | abi::kAtRecursive));
 }
 
+// What a path leads to can change at any time, also by what another guest does below a directory it shares.
+bool same_file(int one, int other) {
+  struct stat first{}, second{};
+  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
 bool put(int fd, int number) {
   if (::dup2(fd, number) < 0) return false;
   ::close(fd);
@@ -36,6 +44,10 @@ FenceOutcome detach_directories(const FenceScript& script, int& descriptors) {
     const size_t detail = script.files.size() + i;
     int fd = clone_tree(directory.path);
     if (fd < 0) return stopped(FenceStep::detach_directory, detail);
+    if (!same_file(fd, directory.ours)) {
+      errno = ESTALE;
+      return stopped(FenceStep::same_directory, detail);
+    }
     abi::MountAttributes seal{abi::kMountAttrNoSuid | abi::kMountAttrNoDev | abi::kMountAttrNoExec, 0, 0, 0};
     if (!directory.modify) seal.set |= abi::kMountAttrReadOnly;
     if (::syscall(abi::kSysMountSetattr, fd, "", AT_EMPTY_PATH | abi::kAtRecursive, &seal, sizeof(seal)) < 0)
@@ -49,8 +61,7 @@ FenceOutcome detach_directories(const FenceScript& script, int& descriptors) {
 FenceOutcome open_directories(const FenceScript& script, int& descriptors) {
   for (size_t i = 0; i < script.directories.size(); ++i) {
     const FenceScript::Directory& directory = script.directories[i];
-    int fd = ::open(directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || !put(fd, directory.fd)) return stopped(FenceStep::open_directory, script.files.size() + i);
+    if (::dup2(directory.ours, directory.fd) < 0) return stopped(FenceStep::open_directory, script.files.size() + i);
   }
   descriptors = ::open(kDescriptors, O_PATH | O_DIRECTORY | O_CLOEXEC);
   return descriptors < 0 ? FenceOutcome{FenceStep::enter_descriptors, errno} : FenceOutcome{};

@@ -194,11 +194,14 @@ class FenceDirectoryTest : public ::testing::Test {
     std::ofstream(dir_.path() + "/secret") << "x";
   }
   Seen look_in(FenceDirectory::Use use, const std::vector<std::string>& attempts, const std::vector<Wall>& without) {
+    const std::string shared = dir_.path() + "/shared";
+    auto open = open_file(shared, O_PATH | O_DIRECTORY);
+    EXPECT_TRUE(open);
     auto seen = testing::look({.attempts = attempts,
                                .seccomp = *build_seccomp_filter(probe_policy()),
                                .without = without,
                                .more_files = {},
-                               .directories = {{dir_.path() + "/shared", use, 7}}});
+                               .directories = {{shared, open->get(), 7, use}}});
     EXPECT_TRUE(seen) << seen.error().to_string();
     return seen ? *seen : Seen{};
   }
@@ -280,14 +283,19 @@ TEST_F(FenceDirectoryTest, AnOrdinaryUserHasEveryWall) {
   EXPECT_EQ(child.wait()->code, 0);
 }
 
-TEST_F(FenceDirectoryTest, ADirectoryThatIsMissingIsAnError) {
-  auto seen = testing::look({.attempts = {"pid"},
-                             .seccomp = *build_seccomp_filter(probe_policy()),
-                             .without = {},
-                             .more_files = {},
-                             .directories = {{"/does/not/exist", FenceDirectory::Use::read, 7}}});
-  ASSERT_FALSE(seen);
-  EXPECT_THAT(seen.error().to_string(), HasSubstr("/does/not/exist"));
+TEST_F(FenceDirectoryTest, AnotherDirectoryInItsPlaceIsAnError) {
+  Fd shared = *open_file(dir_.path() + "/shared", O_PATH | O_DIRECTORY);
+  auto look_at = [&](const std::string& path) {
+    auto seen = testing::look({.attempts = {"pid"},
+                               .seccomp = *build_seccomp_filter(probe_policy()),
+                               .without = {},
+                               .more_files = {},
+                               .directories = {{path, shared.get(), 7}}});
+    return seen ? "no error" : seen.error().to_string();
+  };
+  ASSERT_EQ(::symlink("/etc", (dir_.path() + "/link").c_str()), 0);
+  for (const std::string& path : {dir_.path() + "/link", dir_.path(), std::string("/does/not/exist")})
+    EXPECT_THAT(look_at(path), HasSubstr(path));
 }
 
 TEST(FenceTest, SeccompAloneKillsEveryCallThatReachesOut) {
