@@ -224,6 +224,12 @@ Outcome landlock(const FenceScript& script) {
     if (::syscall(abi::kSysLandlockAddRule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
       return stopped(FenceStep::landlock_rule, static_cast<int>(script.files.size() + i));
   }
+  if (script.descriptors >= 0) {
+    // To look through its own descriptors; what they lead to has rules of its own.
+    abi::LandlockPathRule rule{abi::kFsReadDir, script.descriptors};
+    if (::syscall(abi::kSysLandlockAddRule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+      return stopped(FenceStep::landlock_rule);
+  }
   if (::syscall(abi::kSysLandlockRestrictSelf, ruleset, 0) < 0) return stopped(FenceStep::landlock_restrict);
   ::close(static_cast<int>(ruleset));
   return {};
@@ -279,16 +285,15 @@ void run_fence_child(const FenceScript& given) {
   ::umask(0022);
 
   // Where the host's names still mean something; what is opened outlives the root.
-  int descriptors = -1;
   if (!script.directories.empty()) {
     Outcome mounts =
         script.clone_flags & CLONE_NEWNS ? private_mounts() : FenceOutcome{FenceStep::private_mounts, EPERM};
-    if (mounts.step == FenceStep::none) mounts = detach_directories(script, descriptors);
-    if (!report(script, Wall::share_mounts, mounts)) require(script, open_directories(script, descriptors));
+    if (mounts.step == FenceStep::none) mounts = detach_directories(script);
+    if (!report(script, Wall::share_mounts, mounts)) require(script, open_directories(script));
   }
   bool root_is_empty = wanted(script, Wall::empty_root) && (script.clone_flags & CLONE_NEWNS) &&
                        report(script, Wall::empty_root, make_empty_root(script));
-  if (descriptors >= 0 && ::fchdir(descriptors) < 0) give_up(script, FenceStep::enter_descriptors);
+  if (script.descriptors >= 0 && ::fchdir(script.descriptors) < 0) give_up(script, FenceStep::enter_descriptors);
   if (wanted(script, Wall::limits)) report(script, Wall::limits, limits(script));
 
   bool capabilities = wanted(script, Wall::no_capabilities);

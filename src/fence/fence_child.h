@@ -94,6 +94,7 @@ struct FenceScript {
   int go_pipe = -1;            // read one FenceGo
   int report_pipe = -1;        // write FenceMessages; closed by exec
   int parent_pidfd = -1;
+  int descriptors = -1;  // of /proc/self/fd, made by the child; where there are directories
 };
 
 [[noreturn]] void run_fence_child(const FenceScript& script);

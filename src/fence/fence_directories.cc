@@ -38,7 +38,7 @@ bool put(int fd, int number) {
 
 }  // namespace
 
-FenceOutcome detach_directories(const FenceScript& script, int& descriptors) {
+FenceOutcome detach_directories(FenceScript& script) {
   for (size_t i = 0; i < script.directories.size(); ++i) {
     const FenceScript::Directory& directory = script.directories[i];
     const size_t detail = script.files.size() + i;
@@ -54,17 +54,17 @@ FenceOutcome detach_directories(const FenceScript& script, int& descriptors) {
       return stopped(FenceStep::seal_directory, detail);
     if (!put(fd, directory.fd)) return stopped(FenceStep::detach_directory, detail);
   }
-  descriptors = clone_tree(kDescriptors);
-  return descriptors < 0 ? FenceOutcome{FenceStep::enter_descriptors, errno} : FenceOutcome{};
+  script.descriptors = clone_tree(kDescriptors);
+  return script.descriptors < 0 ? FenceOutcome{FenceStep::enter_descriptors, errno} : FenceOutcome{};
 }
 
-FenceOutcome open_directories(const FenceScript& script, int& descriptors) {
+FenceOutcome open_directories(FenceScript& script) {
   for (size_t i = 0; i < script.directories.size(); ++i) {
     const FenceScript::Directory& directory = script.directories[i];
     if (::dup2(directory.ours, directory.fd) < 0) return stopped(FenceStep::open_directory, script.files.size() + i);
   }
-  descriptors = ::open(kDescriptors, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  return descriptors < 0 ? FenceOutcome{FenceStep::enter_descriptors, errno} : FenceOutcome{};
+  script.descriptors = ::open(kDescriptors, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return script.descriptors < 0 ? FenceOutcome{FenceStep::enter_descriptors, errno} : FenceOutcome{};
 }
 
 }  // namespace msb::fence

@@ -17,9 +17,9 @@
 
 namespace msb::fence {
 
-// Both put each directory's descriptor where the script wants it, and return one of /proc/self/fd in `descriptors`. To
-// be called by the child between clone and exec.
-FenceOutcome detach_directories(const FenceScript& script, int& descriptors);
-FenceOutcome open_directories(const FenceScript& script, int& descriptors);
+// Both put each directory's descriptor where the script wants it, and set FenceScript::descriptors. To be called by the
+// child between clone and exec.
+FenceOutcome detach_directories(FenceScript& script);
+FenceOutcome open_directories(FenceScript& script);
 
 }  // namespace msb::fence

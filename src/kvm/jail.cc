@@ -1,15 +1,23 @@
 #include "kvm/jail.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstddef>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -75,6 +83,16 @@ std::vector<Call> calls_of(ThreadRole role) {
       add(calls, {SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2, SYS_fdatasync,
                   SYS_fsync, SYS_fallocate, SYS_ftruncate, SYS_lseek, SYS_fstat, SYS_sync_file_range, SYS_getrandom});
       break;
+    case ThreadRole::share:
+      // What fs::ShareServer does, and waiting for the guest. Names lead nowhere else: see jail.h.
+      add(calls, {SYS_openat,   SYS_newfstatat, SYS_epoll_wait, SYS_epoll_pwait, SYS_preadv,          SYS_pwritev,
+                  SYS_getxattr, SYS_getdents64, SYS_fstat,      SYS_lseek,       SYS_readlinkat,      SYS_unlinkat,
+                  SYS_mkdirat,  SYS_renameat,   SYS_renameat2,  SYS_ftruncate,   SYS_truncate,        SYS_utimensat,
+                  SYS_chmod,    SYS_fchownat,   SYS_setxattr,   SYS_listxattr,   SYS_removexattr,     SYS_symlinkat,
+                  SYS_linkat,   SYS_fallocate,  SYS_fsync,      SYS_fdatasync,   SYS_copy_file_range, SYS_fstatfs,
+                  SYS_syncfs,   SYS_epoll_ctl,  SYS_getrandom});
+      calls.push_back(with_argument(SYS_fcntl, 1, {F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_OFD_SETLKW}));
+      break;
   }
   add_common(calls);
   return calls;
@@ -126,7 +144,39 @@ std::vector<sock_filter> jail_filter(ThreadRole role) {
   return program;
 }
 
+Result<> keep_own_descriptors(const std::vector<int>& wanted) {
+  if (::unshare(CLONE_FILES) < 0) return fail_errno("give a thread descriptors of its own");
+  std::unique_ptr<DIR, int (*)(DIR*)> links(::opendir("."), &::closedir);
+  if (!links) return fail_errno("list the descriptors");
+  std::vector<int> unwanted;
+  while (const dirent* link = ::readdir(links.get())) {
+    const char* end = link->d_name + std::strlen(link->d_name);
+    int fd = -1;
+    if (std::from_chars(link->d_name, end, fd).ptr != end || fd <= STDERR_FILENO) continue;
+    struct stat status{};
+    if (::fstat(fd, &status) < 0 || std::ranges::count(wanted, fd) > 0) continue;
+    // Events and the like, which have no type, can only be used; a directory is a share.
+    if ((status.st_mode & S_IFMT) != 0 && !S_ISDIR(status.st_mode)) unwanted.push_back(fd);
+  }
+  for (int fd : unwanted) ::close(fd);
+  return {};
+}
+
+namespace {
+
+Result<> drop_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct now[2] = {}, none[2] = {};
+  if (::syscall(SYS_capget, &header, now) < 0) return fail_errno("read a thread's capabilities");
+  if ((now[0].permitted | now[1].permitted) == 0) return {};
+  if (::syscall(SYS_capset, &header, none) < 0) return fail_errno("drop a thread's capabilities");
+  return {};
+}
+
+}  // namespace
+
 Result<> enter_jail(ThreadRole role) {
+  if (role != ThreadRole::share) MSB_CHECK(drop_capabilities());
   std::vector<sock_filter> filter = jail_filter(role);
   sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
   if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)

@@ -24,10 +24,11 @@ Seen look(const std::string& role, const std::string& attempt) {
   auto file = open_file(dir->path() + "/disk", O_RDWR | O_CREAT);
   EXPECT_EQ(::ftruncate(file->get(), 8192), 0);
   auto kvm = open_file("/dev/kvm", O_RDWR);
+  auto directory = open_file(dir->path(), O_PATH | O_DIRECTORY);
   auto output = make_pipe();
   SpawnOptions options;
   options.argv = {JAIL_PROBE_PATH, role, attempt};
-  options.fds = {{output->write.get(), 1}, {file->get(), 3}};
+  options.fds = {{output->write.get(), 1}, {file->get(), 3}, {directory->get(), 5}};
   if (kvm) options.fds.emplace_back(kvm->get(), 4);
   auto child = Child::spawn(options);
   EXPECT_TRUE(child) << child.error().to_string();
@@ -39,15 +40,14 @@ Seen look(const std::string& role, const std::string& attempt) {
 }
 
 class JailTest : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Roles, JailTest, ::testing::Values("device", "vcpu", "disk"),
+INSTANTIATE_TEST_SUITE_P(Roles, JailTest, ::testing::Values("device", "vcpu", "disk", "share"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST_P(JailTest, EveryWayOutKills) {
-  for (const char* attempt :
-       {"open",   "stat",      "socket",         "connect",  "fork",         "thread",   "clone3",    "exec",
-        "ptrace", "kill",      "signal-another", "pidfd",    "read-another", "map-exec", "make-exec", "memfd",
-        "dup",    "fcntl-dup", "chmod",          "terminal", "new-vm",       "io-uring", "bpf",       "prctl",
-        "limits", "mount",     "unshare",        "x32",      "compat"}) {
+  for (const char* attempt : {"stat",   "socket", "connect",        "fork",  "thread",       "clone3",   "exec",
+                              "ptrace", "kill",   "signal-another", "pidfd", "read-another", "map-exec", "make-exec",
+                              "memfd",  "dup",    "fcntl-dup",      "chmod", "terminal",     "new-vm",   "io-uring",
+                              "bpf",    "prctl",  "limits",         "mount", "unshare",      "x32",      "compat"}) {
     Seen seen = look(GetParam(), attempt);
     EXPECT_EQ(seen.status.signal, SIGSYS) << attempt << " gave " << seen.result;
   }
@@ -59,6 +59,18 @@ TEST_P(JailTest, WhatLibrariesDoGoesOn) {
     EXPECT_EQ(seen.result, "ok") << attempt;
     EXPECT_TRUE(seen.status.success()) << attempt << ", signal " << seen.status.signal;
   }
+}
+
+TEST(JailRolesTest, OnlySharesOpenFiles) {
+  for (const char* role : {"device", "vcpu", "disk"})
+    for (const char* attempt : {"open", "share"})
+      EXPECT_EQ(look(role, attempt).status.signal, SIGSYS) << role << " " << attempt;
+  EXPECT_EQ(look("share", "share").result, "ok");
+}
+
+TEST(JailRolesTest, SharesReopenNothingOfOthers) {
+  EXPECT_EQ(look("share", "reopen-disk").result, std::to_string(ENOENT));
+  EXPECT_EQ(look("share", "reopen-console").result, "ok");  // its own links do work
 }
 
 TEST(JailRolesTest, EachRoleDoesItsOwnWork) {
@@ -77,6 +89,10 @@ TEST(JailRolesTest, NoRoleDoesTheWorkOfAnother) {
                                {"disk", "send"},
                                {"vcpu", "event"},
                                {"disk", "event"},
+                               {"share", "run"},
+                               {"share", "write-disk"},
+                               {"share", "send"},
+                               {"share", "event"},
                                {"vcpu", "give-back"},
                                {"device", "give-back"}})
     EXPECT_EQ(look(role, attempt).status.signal, SIGSYS) << role << " " << attempt;
@@ -91,7 +107,7 @@ TEST(JailRolesTest, AGuestRunsInTheRoleOfAProcessor) {
 }
 
 TEST(JailRolesTest, FiltersAreSmall) {
-  for (ThreadRole role : {ThreadRole::device, ThreadRole::vcpu, ThreadRole::disk})
+  for (ThreadRole role : {ThreadRole::device, ThreadRole::vcpu, ThreadRole::disk, ThreadRole::share})
     EXPECT_LT(jail_filter(role).size(), 256u);
 }
 

@@ -11,6 +11,7 @@
 
 #include "disk/disk_lock.h"
 #include "disk/qcow2.h"
+#include "fs/usage_record.h"
 #include "kvm/kernel_words.h"
 #include "kvm/machine_config.h"
 #include "kvm/system_calls.h"
@@ -61,11 +62,23 @@ class Inventory {
     owned_.push_back(std::move(fd));
     return next_++;
   }
+  // The same for a directory, which the fence opens.
+  int32_t share(const state::ShareSpec& spec, Fd directory) {
+    directories_.push_back(
+        {.path = spec.path,
+         .ours = directory.get(),
+         .fd = next_,
+         .use = spec.read_only ? fence::FenceDirectory::Use::read : fence::FenceDirectory::Use::modify});
+    owned_.push_back(std::move(directory));
+    return next_++;
+  }
   const std::vector<std::pair<int, int>>& fds() const { return fds_; }
+  const std::vector<fence::FenceDirectory>& directories() const { return directories_; }
 
  private:
   std::vector<Fd> owned_;
   std::vector<std::pair<int, int>> fds_;
+  std::vector<fence::FenceDirectory> directories_;
   int next_ = kFirstFreeFd;
 };
 
@@ -89,6 +102,21 @@ Result<DiskConfig> give_disk(const DiskSpec& disk, Inventory& inventory) {
   return config;
 }
 
+Result<ShareConfig> give_share(const state::ShareSpec& spec, Inventory& inventory) {
+  MSB_TRY(Fd directory, open_file(spec.path, O_PATH | O_DIRECTORY));
+  ShareConfig config{.name = spec.name,
+                     .fd = inventory.share(spec, std::move(directory)),
+                     .only = spec.only,
+                     .read_only = spec.read_only,
+                     .ownership = static_cast<uint8_t>(spec.ownership),
+                     .host_modes = static_cast<uint8_t>(spec.host_modes),
+                     .quota_bytes = spec.quota_bytes};
+  if (spec.quota_bytes == 0 || spec.usage.empty()) return config;
+  MSB_TRY(Fd usage, fs::open_usage_record(spec.usage, spec.path));
+  config.usage_fd = inventory.give(std::move(usage));
+  return config;
+}
+
 std::string kernel_words(const MachineOptions& options) {
   std::string words = kKvmKernelWords;
   if (size_t quiet = words.find(" quiet"); options.guest_log && quiet != std::string::npos) words.erase(quiet, 6);
@@ -105,13 +133,13 @@ uint64_t address_space(const state::MachineSpec& spec, const state::DiskSizes& s
   return bytes;
 }
 
-Result<fence::FencedCommand> fenced_command(const std::string& program) {
+Result<fence::FencedCommand> fenced_command(const std::string& program, Shares shares) {
   fence::FencedCommand command;
   command.argv = {program};
   // One heap for all threads: each further one costs memory, and nothing here allocates often.
   command.env = {"GLIBC_TUNABLES=glibc.malloc.arena_max=1"};
   command.files = {{program, fence::FenceFile::Use::execute}};
-  MSB_TRY(command.seccomp, fence::build_seccomp_filter(system_call_policy()));
+  MSB_TRY(command.seccomp, fence::build_seccomp_filter(system_call_policy(shares)));
   return command;
 }
 
@@ -196,15 +224,20 @@ Result<std::unique_ptr<KvmProcess>> KvmProcess::start(Reactor& reactor, const st
     MSB_TRY(DiskConfig of_disk, give_disk(disk, inventory));
     config.disks.push_back(std::move(of_disk));
   }
+  for (const auto& share : spec.shares) {
+    MSB_TRY(ShareConfig of_share, give_share(share, inventory));
+    config.shares.push_back(std::move(of_share));
+  }
   MSB_TRY(Fd sealed, make_memfd("machine", wire::encode(config)));
   MSB_TRY(Pipe errors, make_pipe());
   MSB_CHECK(set_blocking(errors.read.get(), Blocking::no));
   MSB_TRY(Fd null, open_file("/dev/null"));
 
-  MSB_TRY(auto command, fenced_command(options.program));
+  MSB_TRY(auto command, fenced_command(options.program, spec.shares.empty() ? Shares::none : Shares::some));
   command.address_space = address_space(spec, sizes);
   command.cgroup = options.cgroup;
   command.fds = inventory.fds();
+  command.directories = inventory.directories();
   command.fds.insert(command.fds.end(),
                      {{null.get(), 0}, {errors.write.get(), 1}, {errors.write.get(), 2}, {sealed.get(), kConfigFd}});
   MSB_TRY(fence::FencedChild child, fence::start_fenced(command));
@@ -354,7 +387,7 @@ void KvmProcess::balloon(uint64_t mib, Reply done) {
 
 Result<fence::WallReports> probe_walls(const std::string& program) {
   MSB_TRY(Fd null, open_file("/dev/null", O_RDWR));
-  MSB_TRY(auto command, fenced_command(program));
+  MSB_TRY(auto command, fenced_command(program, Shares::none));
   command.fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}};
   MSB_TRY(fence::FencedChild child, fence::start_fenced(command));
   return std::move(child.walls);

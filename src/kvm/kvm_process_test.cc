@@ -96,6 +96,29 @@ TEST_F(KvmProcessTest, TheChildGetsWhatTheSpecificationSays) {
   EXPECT_THAT(machine_->inner_walls(), ElementsAre("thread-filters"));
 }
 
+TEST_F(KvmProcessTest, TheChildHasTheSharedDirectoriesAndNothingBesideThem) {
+  for (const char* name : {"rw", "ro"}) {
+    ASSERT_EQ(::mkdir(path(name).c_str(), 0755), 0);
+    write(cat(name, "/file"), "x");
+  }
+  write("secret", "x");
+  spec_.shares = {{.name = "0", .path = path("rw"), .quota_bytes = 1 << 20, .usage = path("usage")},
+                  {.name = "1", .path = path("ro"), .read_only = true}};
+  start("wait");
+  EXPECT_THAT(console(), HasSubstr("; share 0 quota 1048576 counted: file twice, new twice, ../secret ENOENT; "
+                                   "share 1 quota 0: file twice, new EROFS, ../secret ENOENT"));
+  EXPECT_EQ(::access(path("rw/new").c_str(), F_OK), 0);
+  EXPECT_THAT(machine_->walls(), ::testing::Contains(::testing::AllOf(
+                                     ::testing::Field(&fence::WallReport::wall, fence::Wall::share_mounts),
+                                     ::testing::Field(&fence::WallReport::up, true))));
+}
+
+TEST_F(KvmProcessTest, WithoutSharesNoFileCanBeOpened) {
+  start("open");
+  run_to_end();
+  EXPECT_EQ(exit_->status.code, 51);
+}
+
 TEST_F(KvmProcessTest, TheGuestsEndIsTheGuests) {
   start("guest");
   run_to_end();
@@ -219,11 +242,14 @@ TEST_F(KvmProcessTest, TheRealProgramRunsAGuestBehindAllItsWalls) {
   spec_.kernel = write("vmlinux", tiny_kernel({0x66, 0xba, 0xf8, 0x03, 0xb0, 'H', 0xee, 0xb0, 0xfe, 0xe6, 0x64, 0xf4}));
   spec_.vcpus = 2;
   spec_.disks = {{state::DiskSpec::Format::raw, {write("disk", std::string(4096, 'd'))}, false}};
-  start("none");
-  run_to_end();
-  EXPECT_EQ(exit_->cause, Cause::guest) << exit_->to_error().to_string() << "\n" << exit_->stderr_tail;
-  EXPECT_EQ(console(), "H");
-  EXPECT_THAT(machine_->inner_walls(), ElementsAre("thread-filters"));
+  for (bool shares : {false, true}) {
+    if (shares) spec_.shares = {{.name = "0", .path = dir_->path()}};
+    start("none");
+    run_to_end();
+    EXPECT_EQ(exit_->cause, Cause::guest) << exit_->to_error().to_string() << "\n" << exit_->stderr_tail;
+    EXPECT_EQ(console(), "H");
+    EXPECT_THAT(machine_->inner_walls(), ElementsAre("thread-filters"));
+  }
 }
 
 TEST_F(KvmProcessTest, WrongSpecificationsAreRefusedBeforeAnythingStarts) {
@@ -241,6 +267,9 @@ TEST_F(KvmProcessTest, WrongSpecificationsAreRefusedBeforeAnythingStarts) {
   spec_ = good;
   spec_.disks = {{state::DiskSpec::Format::qcow2, {write("q", "QFI\xfb")}, false}};
   EXPECT_THAT(refused(), HasSubstr("/q"));
+  spec_ = good;
+  spec_.shares = {{.name = "0", .path = path("none")}};
+  EXPECT_THAT(refused(), HasSubstr("/none"));
   spec_ = good;
   options_.program = path("none");
   EXPECT_THAT(refused(), HasSubstr("/none"));

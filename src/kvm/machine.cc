@@ -50,11 +50,14 @@ class Descriptors {
     all.console = own(config.console_fd);
     for (const auto& disk : config.disks)
       for (int32_t number : disk.fds) all.disks.push_back(own(number));
+    for (const auto& share : config.shares)
+      all.shares.push_back({own(share.fd), share.usage_fd < 0 ? Fd() : own(share.usage_fd)});
     if (!valid) return fail(ErrorKind::internal, "the machine's configuration names a descriptor twice, or none");
     return all;
   }
   Fd kvm, kernel, initramfs, agent, console;
   std::vector<Fd> disks;  // of all disks, in order, those not yet opened
+  std::vector<ShareFds> shares;
 };
 
 // Takes the disk's descriptors, which are the first of those left.
@@ -95,6 +98,7 @@ class Machine::Builder {
     MSB_TRY(uint64_t entry,
             load_guest(*machine_->ram_, {fds_.kernel.get(), fds_.initramfs.get()}, words_, config_.vcpus));
     MSB_CHECK(processors(entry));
+    MSB_CHECK(shut_in_shares());
     return std::move(machine_);
   }
 
@@ -163,7 +167,24 @@ class Machine::Builder {
     MSB_CHECK(add(std::move(balloon)));
     MSB_TRY(machine.idle_balloon_, virtio::IdleBalloon::create(reactor_, *machine.balloon_, {}));
     for (size_t index = 0; index < config_.disks.size(); ++index) MSB_CHECK_CTX(disk(index), cat("open disk ", index));
-    return {};
+    return shares();
+  }
+
+  Result<> shares() {
+    if (config_.shares.empty()) return {};
+    Machine& machine = *machine_;
+    MSB_TRY(auto device, make_share_device(config_.shares, std::move(fds_.shares), machine.hooks_.lend_share_thread));
+    machine.shares_ = device.get();
+    return add(std::move(device));
+  }
+
+  // Last: what the thread needs of other devices' making is there.
+  Result<> shut_in_shares() {
+    if (!machine_->shares_) return {};
+    std::vector<int> usage;
+    for (const auto& share : config_.shares)
+      if (share.usage_fd >= 0) usage.push_back(share.usage_fd);
+    return machine_->shares_->prepare([&] { return machine_->hooks_.prepare_share_thread(usage); });
   }
 
   Result<> disk(size_t index) {

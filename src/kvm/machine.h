@@ -2,7 +2,8 @@
 // the kernel ready to be entered. It does not run yet: RunningMachine (running_machine.h) takes it from there.
 //
 // Order of the virtio devices, which is the order of the guest's names: console (port "agent"), entropy, balloon, then
-// the disks (/dev/vda ...). Device n has the window kDeviceWindows + n * 4 KiB and the interrupt kFirstDeviceIrq + n.
+// the disks (/dev/vda ...), and one file system device when there are shares. Device n has the window kDeviceWindows +
+// n * 4 KiB and the interrupt kFirstDeviceIrq + n.
 //
 // Owned by the device thread. What it holds of the configuration's descriptors after build() is only what a running
 // guest needs.
@@ -19,6 +20,7 @@
 #include "kvm/machine_config.h"
 #include "kvm/memory.h"
 #include "kvm/serial.h"
+#include "kvm/share_device.h"
 #include "kvm/vcpu.h"
 #include "virtio/balloon_device.h"
 #include "virtio/idle_balloon.h"
@@ -31,6 +33,12 @@ class Machine {
   struct Hooks {
     std::function<void(std::string_view)> log = [](std::string_view) {};        // device thread; one line
     std::function<Result<>()> prepare_disk_thread = [] { return Result<>(); };  // first on each disk's thread
+    // Whose thread serves the shares (virtio::VirtioFs::Options); without, one is started.
+    std::function<void(std::function<void()>)> lend_share_thread = {};
+    // On that thread, when everything is built; `usage` are the records that the shares are counted in.
+    std::function<Result<>(const std::vector<int>& usage)> prepare_share_thread = [](const auto&) {
+      return Result<>();
+    };
   };
 
   // Takes over every descriptor of `config`, also when it fails. Failures: invalid_config (what was asked for cannot
@@ -68,6 +76,7 @@ class Machine {
   Fd serial_interrupt_;
   std::unique_ptr<SerialPort> serial_;
   virtio::BalloonDevice* balloon_ = nullptr;  // one of devices_
+  virtio::VirtioFs* shares_ = nullptr;        // one of devices_, or none
   std::vector<Slot> devices_;
   std::unique_ptr<virtio::IdleBalloon> idle_balloon_;
   IoBus ports_;

@@ -1,5 +1,6 @@
 // MachineConfig: everything the program msb-kvm is told, as CBOR in a sealed memory file on descriptor kConfigFd. It
-// can open nothing itself: each file is an inherited descriptor, named here by number.
+// can open nothing of the host itself: each file and each shared directory is an inherited descriptor, named here by
+// number.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,28 @@ struct DiskConfig {
   }
 };
 
+// A directory of the host that the guest sees (state::ShareSpec).
+struct ShareConfig {
+  std::string name;
+  int32_t fd = -1;  // O_PATH
+  std::string only;
+  bool read_only = false;
+  uint8_t ownership = 0;     // fs::Ownership
+  uint8_t host_modes = 0;    // fs::HostModes
+  uint64_t quota_bytes = 0;  // 0: none
+  int32_t usage_fd = -1;  // the record that it is counted in, entered (fs/usage_record.h); none: what this guest adds
+  static void fields(auto& self, auto&& field) {
+    field("name", self.name);
+    field("fd", self.fd);
+    field("only", self.only);
+    field("read_only", self.read_only);
+    field("ownership", self.ownership);
+    field("host_modes", self.host_modes);
+    field("quota_bytes", self.quota_bytes);
+    field("usage_fd", self.usage_fd);
+  }
+};
+
 struct MachineConfig {
   uint32_t vcpus = 1;
   uint32_t memory_mib = 512;
@@ -35,6 +58,7 @@ struct MachineConfig {
   int32_t console_fd = -1;  // stream socket: what the guest prints on its serial port
   int32_t control_fd = -1;  // SOCK_SEQPACKET: control.h
   std::vector<DiskConfig> disks;
+  std::vector<ShareConfig> shares;
   static void fields(auto& self, auto&& field) {
     field("vcpus", self.vcpus);
     field("memory_mib", self.memory_mib);
@@ -46,6 +70,7 @@ struct MachineConfig {
     field("console_fd", self.console_fd);
     field("control_fd", self.control_fd);
     field("disks", self.disks);
+    field("shares", self.shares);
   }
 };
 

@@ -1,11 +1,14 @@
 // msb-kvm: one guest on KVM. Started by KvmProcess (kvm_process.h) inside a fence, with a MachineConfig on descriptor 3
-// and every file it needs open; it can open nothing itself.
+// and every file it needs open; it can open nothing itself but what is below its shared directories.
 //
-// The main thread is the device thread. Order of the start: build the machine, start the processors' threads, which
-// enter their jails and rest; enter the own jail; say "started"; let the processors run.
+// The main thread is the device thread, unless there are shares: then it serves those (jail.h says why), and another
+// one is the device thread. Order of the start: build the machine, start the processors' threads, which enter their
+// jails and rest; enter the own jail; say "started"; let the processors run.
 #include <unistd.h>
 
 #include <csignal>
+#include <future>
+#include <thread>
 
 #include "kvm/control_channel.h"
 #include "kvm/jail.h"
@@ -39,16 +42,23 @@ Notice notice_of(const VcpuEnd& end) {
   return notice;
 }
 
+using LendThread = std::function<void(std::function<void()> work)>;
+
 class Program {
  public:
-  Program(Reactor& reactor, Mailbox& mailbox, ControlChannel& control)
-      : reactor_(reactor), mailbox_(mailbox), control_(control) {}
+  Program(Reactor& reactor, Mailbox& mailbox, ControlChannel& control, LendThread lend_share_thread)
+      : reactor_(reactor), mailbox_(mailbox), control_(control), lend_share_thread_(std::move(lend_share_thread)) {}
 
   // Runs the guest to its end, which is the notice.
   Result<Notice> run(const MachineConfig& config) {
     Machine::Hooks hooks;
     hooks.log = [this](std::string_view line) { control_.warning(std::string(line)); };
     hooks.prepare_disk_thread = [] { return enter_jail(ThreadRole::disk); };
+    hooks.lend_share_thread = std::move(lend_share_thread_);
+    hooks.prepare_share_thread = [](const std::vector<int>& usage) -> Result<> {
+      MSB_CHECK(keep_own_descriptors(usage));
+      return enter_jail(ThreadRole::share);
+    };
     MSB_TRY(auto machine, Machine::build(reactor_, mailbox_, config, std::move(hooks)));
     RunningMachine::Events events;
     events.prepare_thread = [] { return enter_jail(ThreadRole::vcpu); };
@@ -85,25 +95,49 @@ class Program {
   Reactor& reactor_;
   Mailbox& mailbox_;
   ControlChannel& control_;
+  LendThread lend_share_thread_;
   std::unique_ptr<RunningMachine> running_;
   Notice end_;
 };
 
 // Everything but the end's report, whose channel must exist first.
-Result<Notice> run_guest(Reactor& reactor, ControlChannel& control, const MachineConfig& config) {
+Result<Notice> run_guest(Reactor& reactor, ControlChannel& control, const MachineConfig& config,
+                         LendThread lend_share_thread) {
   MSB_TRY(auto mailbox, Mailbox::create(reactor));
-  Program program(reactor, *mailbox, control);
+  Program program(reactor, *mailbox, control, std::move(lend_share_thread));
   return program.run(config);
+}
+
+// The device thread.
+Result<int> run(const MachineConfig& config, LendThread lend_share_thread) {
+  if (config.control_fd < kFirstFreeFd) return fail(ErrorKind::internal, "the configuration has no control socket");
+  MSB_TRY(auto reactor, Reactor::create());
+  MSB_TRY(auto control, ControlChannel::create(*reactor, Fd(config.control_fd)));
+  auto end = run_guest(*reactor, *control, config, std::move(lend_share_thread));
+  control->ended(end ? *end : failure(end.error()));
+  return end && end->cause == "guest" ? 0 : 1;
+}
+
+Result<int> run_beside_shares(const MachineConfig& config) {
+  std::promise<std::function<void()>> lent;
+  auto work = lent.get_future();
+  Result<int> code = 0;
+  std::thread device([&] {
+    bool taken = false;
+    code = run(config, [&](std::function<void()> share) {
+      taken = true;
+      lent.set_value(std::move(share));
+    });
+    if (!taken) lent.set_value([] {});
+  });
+  work.get()();
+  device.join();
+  return code;
 }
 
 Result<int> run() {
   MSB_TRY(MachineConfig config, read_config());
-  if (config.control_fd < kFirstFreeFd) return fail(ErrorKind::internal, "the configuration has no control socket");
-  MSB_TRY(auto reactor, Reactor::create());
-  MSB_TRY(auto control, ControlChannel::create(*reactor, Fd(config.control_fd)));
-  auto end = run_guest(*reactor, *control, config);
-  control->ended(end ? *end : failure(end.error()));
-  return end && end->cause == "guest" ? 0 : 1;
+  return config.shares.empty() ? run(config, {}) : run_beside_shares(config);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using fence::SeccompPolicy;
 constexpr const char* kAllowed[] = {
     // The start of a static program, once.
     "execve", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "readlink", "readlinkat", "uname",
-    "sched_getaffinity", "getuid", "geteuid", "getgid", "getegid", "getppid",
+    "sched_getaffinity", "getuid", "geteuid", "getgid", "getegid", "getppid", "capget",
     // Building the machine: its memory and its events. Descriptors of files come from outside.
     "ftruncate", "eventfd2", "epoll_create1", "timerfd_create", "signalfd4", "fstat", "newfstatat", "statx", "fstatfs",
     "lseek", "rt_sigaction", "sigaltstack", "seccomp",
@@ -29,12 +29,17 @@ constexpr const char* kAllowed[] = {
     "futex", "gettid", "getpid", "sched_yield", "rt_sigprocmask", "rt_sigreturn", "tgkill", "getrandom", "exit",
     "exit_group"};
 
+// Where it serves directories, besides. Each thread but one gives them up (jail.h).
+constexpr const char* kForShares[] = {"openat",     "getxattr",        "setxattr", "listxattr", "removexattr",
+                                      "getdents64", "unlinkat",        "mkdirat",  "renameat",  "renameat2",
+                                      "truncate",   "utimensat",       "chmod",    "fchownat",  "symlinkat",
+                                      "linkat",     "copy_file_range", "syncfs",   "capset"};
+
 // The C library tries these and has another way.
 constexpr SeccompPolicy::Refused kRefused[] = {
     {"clone3", ENOSYS},  // its flags are out of the filter's sight; the C library falls back to clone
     {"open", ENOENT},    // tables and settings of the system that a static program may look for
-    {"openat", ENOENT},     {"access", ENOENT},       {"faccessat", ENOENT},
-    {"membarrier", ENOSYS}, {"get_mempolicy", EPERM}, {"sysinfo", EPERM},
+    {"access", ENOENT}, {"faccessat", ENOENT}, {"membarrier", ENOSYS}, {"get_mempolicy", EPERM}, {"sysinfo", EPERM},
 };
 
 constexpr uint64_t kPrctlOptions[] = {PR_SET_NAME,    PR_SET_TIMERSLACK, PR_GET_NO_NEW_PRIVS, PR_SET_SECCOMP,
@@ -46,12 +51,20 @@ constexpr uint64_t kAdvice[] = {MADV_NORMAL,     MADV_RANDOM,   MADV_SEQUENTIAL,
 
 }  // namespace
 
-SeccompPolicy system_call_policy() {
+SeccompPolicy system_call_policy(Shares shares) {
   constexpr uint64_t kWhole = ~uint64_t{0}, kLow = 0xffffffff;
   SeccompPolicy policy;
   policy.frequent = {"ioctl", "read", "write", "epoll_wait", "futex"};
   policy.allowed.assign(std::begin(kAllowed), std::end(kAllowed));
   policy.refused.assign(std::begin(kRefused), std::end(kRefused));
+  if (shares == Shares::some) {
+    policy.allowed.insert(policy.allowed.end(), std::begin(kForShares), std::end(kForShares));
+    policy.shapes.push_back({"unshare", 0, kWhole, CLONE_FILES});
+    for (int command : {F_DUPFD_CLOEXEC, F_OFD_SETLKW})
+      policy.shapes.push_back({"fcntl", 1, kLow, static_cast<uint64_t>(command)});
+  } else {
+    policy.refused.push_back({"openat", ENOENT});
+  }
   // Every request of KVM, by the letter they share: making the machine takes dozens. A thread of it keeps seven.
   policy.shapes.push_back({"ioctl", 1, 0xff00, KVMIO << 8});
   for (uint64_t request : {uint64_t{FIONBIO}, uint64_t{FIONREAD}, uint64_t{TCGETS}})

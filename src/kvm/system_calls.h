@@ -7,6 +7,7 @@ namespace msb::kvm {
 
 // execve is allowed, for the one exec that starts msb-kvm; the empty root holds nothing else to execute, and no thread
 // keeps it.
-fence::SeccompPolicy system_call_policy();
+enum class Shares { none, some };  // whether it serves directories of the host
+fence::SeccompPolicy system_call_policy(Shares shares);
 
 }  // namespace msb::kvm

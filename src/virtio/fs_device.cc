@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include <future>
+#include <memory>
 #include <system_error>
 
 #include "virtio/config_space.h"
@@ -22,29 +22,48 @@ Result<std::unique_ptr<VirtioFs>> VirtioFs::create(std::unique_ptr<fs::ShareServ
   std::copy(options.tag.begin(), options.tag.end(), device->config_.begin());
   store_le<uint32_t>(&device->config_[kMaxTag], 1);
 
-  std::promise<Result<>> started;
-  try {
-    device->thread_ = std::thread([self = device.get(), start = std::move(options.thread_start), &started] {
-      (void)::pthread_setname_np(::pthread_self(), "share");
-      bool told = false;
-      auto ended = self->run_thread(start, [&](Result<> how) {
-        told = true;
-        started.set_value(std::move(how));
-      });
-      if (!told) started.set_value(std::move(ended));
-    });
-  } catch (const std::system_error& error) {
-    return fail_errno("start the thread of a share", error.code().value());
-  }
-  MSB_CHECK(started.get_future().get());
-  device->running_ = true;
+  MSB_CHECK(device->start(options));
   return device;
 }
 
-Result<> VirtioFs::run_thread(const std::function<Result<>()>& start, const std::function<void(Result<>)>& started) {
+Result<> VirtioFs::start(const Options& options) {
+  struct Promises {
+    std::promise<Result<>> started;
+    std::promise<void> ended;
+  };
+  auto promises = std::make_shared<Promises>();
+  auto work = [this, promises] {
+    bool told = false;
+    auto how = run_thread([&](Result<> ready) {
+      told = true;
+      promises->started.set_value(std::move(ready));
+    });
+    // What it has open may be known to this thread alone.
+    queues_ = {};
+    server_.reset();
+    if (!told) promises->started.set_value(std::move(how));
+    promises->ended.set_value();
+  };
+  try {
+    if (options.lend_thread)
+      options.lend_thread(work);
+    else
+      thread_ = std::thread([work] {
+        (void)::pthread_setname_np(::pthread_self(), "share");
+        work();
+      });
+  } catch (const std::system_error& error) {
+    return fail_errno("start the thread of a share", error.code().value());
+  }
+  ended_ = promises->ended.get_future();
+  MSB_CHECK(promises->started.get_future().get());
+  running_ = true;
+  return {};
+}
+
+Result<> VirtioFs::run_thread(const std::function<void(Result<>)>& started) {
   MSB_TRY(reactor_, Reactor::create());
   MSB_TRY(mailbox_, Mailbox::create(*reactor_));
-  MSB_CHECK(start());
   started({});
   return reactor_->run();
 }
@@ -54,7 +73,14 @@ VirtioFs::~VirtioFs() {
     reset();
     mailbox_->run([this] { reactor_->stop(); });
   }
+  if (ended_.valid()) ended_.wait();
   if (thread_.joinable()) thread_.join();
+}
+
+Result<> VirtioFs::prepare(const std::function<Result<>()>& step) {
+  Result<> done;
+  mailbox_->run([&] { done = step(); });
+  return done;
 }
 
 std::span<const uint16_t> VirtioFs::queue_sizes() const {

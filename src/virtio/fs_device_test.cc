@@ -100,12 +100,32 @@ TEST_F(FsDeviceTest, ABrokenRingBreaksTheDeviceOnce) {
   EXPECT_EQ(rig_.context().times_broken(), 1u);
 }
 
-TEST_F(FsDeviceTest, TheThreadStartsBehindItsWallsOrNotAtAll) {
-  auto refused =
-      VirtioFs::create(server_for(directory_.path()),
-                       {.tag = "x", .thread_start = [] { return Result<>(fail(ErrorKind::io, "no wall")); }});
+TEST_F(FsDeviceTest, WallsAreRaisedOnTheThreadThatServes) {
+  std::thread::id prepared;
+  ASSERT_TRUE(device_->prepare([&] {
+    prepared = std::this_thread::get_id();
+    return Result<>();
+  }));
+  EXPECT_NE(prepared, std::this_thread::get_id());
+  auto refused = device_->prepare([] { return Result<>(fail(ErrorKind::io, "no wall")); });
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message(), "no wall");
+}
+
+TEST_F(FsDeviceTest, ALentThreadServesUntilTheDeviceGoes) {
+  std::promise<std::function<void()>> lent;
+  std::thread lender([work = lent.get_future()]() mutable { work.get()(); });
+  std::thread::id serving;
+  {
+    VirtioFs::Options options{.tag = "work", .lend_thread = [&](std::function<void()> work) { lent.set_value(work); }};
+    auto device = make(directory_.path(), std::move(options));
+    ASSERT_TRUE(device->prepare([&] {
+      serving = std::this_thread::get_id();
+      return Result<>();
+    }));
+    EXPECT_EQ(serving, lender.get_id());
+  }
+  lender.join();
 }
 
 TEST_F(FsDeviceTest, ATagMustFit) {

@@ -1,5 +1,6 @@
 // Stands in for msb-kvm in kvm_process_test: understands its configuration and then does what the kernel command line
 // says ("act=...").
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -40,6 +41,17 @@ std::string inventory() {
     for (int fd : disk.fds) text += " " + size_of(fd);
     char byte = 0;
     text += pwrite(disk.fds[0], &byte, 1, 0) == 1 ? " written" : " not written";
+  }
+  for (const auto& share : config.shares) {
+    auto tried = [&](const char* path, int flags) {
+      int fd = openat(share.fd, path, flags, 0600);
+      if (fd < 0) return cat(path, " ", strerrorname_np(errno));
+      // As its server does.
+      int again = open(cat("./", fd).c_str(), flags & O_ACCMODE);
+      return cat(path, again < 0 ? " once" : " twice");
+    };
+    text += cat("; share ", share.name, " quota ", share.quota_bytes, share.usage_fd < 0 ? "" : " counted", ": ",
+                tried("file", O_RDONLY), ", ", tried("new", O_WRONLY | O_CREAT), ", ", tried("../secret", O_RDONLY));
   }
   return text;
 }
@@ -82,6 +94,7 @@ void act(const std::string& what) {
     exit(0);
   }
   if (what == "crash") abort();
+  if (what == "open") exit(open("/", O_PATH) < 0 ? 51 : 52);
   if (what == "forbidden") (void)!socket(AF_INET, SOCK_STREAM, 0);
   if (what == "hog") {
     void* memory =

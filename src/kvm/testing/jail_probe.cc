@@ -3,7 +3,8 @@
 //
 //   jail_probe ROLE ATTEMPT     prints "ok" or an errno number; killed by SIGSYS where the jail forbids it
 //
-// Descriptor 3 is an ordinary file, 4 is /dev/kvm where there is one.
+// The role of shares is taken as msb-kvm does, by the first thread and with descriptors of its own. Descriptor 3 is an
+// ordinary file, 4 is /dev/kvm where there is one, 5 a directory.
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <sys/eventfd.h>
@@ -30,7 +31,7 @@ namespace {
 
 using msb::kvm::ThreadRole;
 
-constexpr int kFile = 3, kKvm = 4;
+constexpr int kFile = 3, kKvm = 4, kDirectory = 5;
 
 std::string outcome(long result) {
   return result >= 0 ? "ok" : std::to_string(errno);
@@ -77,6 +78,26 @@ std::string allocate() {
   return "ok";
 }
 
+// What serving files takes, in descriptor 5.
+std::string share_files() {
+  const int file = openat(kDirectory, "file", O_CREAT | O_EXCL | O_RDWR, 0600);
+  const int held = openat(kDirectory, "file", O_PATH | O_NOFOLLOW);
+  const std::string link = "./" + std::to_string(held);
+  char byte = 'x';
+  iovec vector{&byte, 1};
+  struct stat status{};
+  timespec now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+  const bool done = file >= 0 && held >= 0 && pwritev(file, &vector, 1, 0) == 1 &&
+                    fstatat(held, "", &status, AT_EMPTY_PATH) == 0 && status.st_size == 1 &&
+                    open(link.c_str(), O_RDWR) >= 0 && chmod(link.c_str(), 0644) == 0 &&
+                    utimensat(held, "", now, AT_EMPTY_PATH) == 0 && mkdirat(kDirectory, "more", 0700) == 0 &&
+                    renameat2(kDirectory, "file", kDirectory, "more/file", 0) == 0 &&
+                    linkat(AT_FDCWD, link.c_str(), kDirectory, "again", AT_SYMLINK_FOLLOW) == 0 &&
+                    symlinkat("file", kDirectory, "link") == 0 && unlinkat(kDirectory, "again", 0) == 0 &&
+                    ftruncate(file, 0) == 0 && fsync(file) == 0;
+  return done ? "ok" : outcome(-1);
+}
+
 std::string forbidden(const std::string& what) {
   char byte = 0;
   iovec vector{&byte, 1};
@@ -110,6 +131,9 @@ std::string forbidden(const std::string& what) {
   if (what == "unshare") return outcome(syscall(SYS_unshare, 0));
   if (what == "x32") return outcome(syscall(0x40000000 + SYS_getpid));
   if (what == "run") return outcome(ioctl(kKvm, KVM_RUN, 0));
+  if (what == "reopen-disk") return outcome(open("./3", O_RDWR));
+  if (what == "reopen-console") return outcome(open("./1", O_WRONLY));
+  if (what == "share") return share_files();
   if (what == "write-disk") return outcome(pwrite(kFile, &byte, 1, 0));
   if (what == "send") return outcome(send(kFile, &byte, 1, 0));
   return "unknown";
@@ -136,14 +160,19 @@ std::string attempt(const std::string& what, const Guest& guest) {
 int main(int count, char** words) {
   if (count != 3) return 2;
   std::string name = words[1], what = words[2], result = "cannot enter the jail";
-  ThreadRole role = name == "vcpu" ? ThreadRole::vcpu : name == "disk" ? ThreadRole::disk : ThreadRole::device;
+  ThreadRole role = name == "vcpu"    ? ThreadRole::vcpu
+                    : name == "disk"  ? ThreadRole::disk
+                    : name == "share" ? ThreadRole::share
+                                      : ThreadRole::device;
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   Guest guest;
   if (what == "run-guest" && !make_guest(guest)) return 3;
-  std::thread thread([&] {
+  auto enter_and_try = [&] {
+    if (role == ThreadRole::share && (chdir("/proc/self/fd") < 0 || !msb::kvm::keep_own_descriptors({}))) return;
     if (msb::kvm::enter_jail(role)) result = attempt(what, guest);
     (void)!write(1, result.data(), result.size());
-  });
-  thread.join();
+  };
+  if (role == ThreadRole::share) return enter_and_try(), 0;
+  std::thread(enter_and_try).join();
   return 0;
 }
