@@ -29,7 +29,7 @@ struct DiskConfig {
 struct ShareConfig {
   std::string name;
   int32_t fd = -1;  // O_PATH
-  std::string only;
+  std::string only = {};
   bool read_only = false;
   uint8_t ownership = 0;     // fs::Ownership
   uint8_t host_modes = 0;    // fs::HostModes

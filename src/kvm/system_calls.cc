@@ -42,8 +42,8 @@ constexpr SeccompPolicy::Refused kRefused[] = {
     {"access", ENOENT}, {"faccessat", ENOENT}, {"membarrier", ENOSYS}, {"get_mempolicy", EPERM}, {"sysinfo", EPERM},
 };
 
-constexpr uint64_t kPrctlOptions[] = {PR_SET_NAME,    PR_SET_TIMERSLACK, PR_GET_NO_NEW_PRIVS, PR_SET_SECCOMP,
-                                      PR_GET_SECCOMP, PR_SET_DUMPABLE,   PR_SET_THP_DISABLE};
+constexpr uint64_t kPrctlOptions[] = {PR_SET_NAME,    PR_SET_TIMERSLACK, PR_GET_NO_NEW_PRIVS, PR_SET_NO_NEW_PRIVS,
+                                      PR_SET_SECCOMP, PR_GET_SECCOMP,    PR_SET_DUMPABLE,     PR_SET_THP_DISABLE};
 
 constexpr uint64_t kAdvice[] = {MADV_NORMAL,     MADV_RANDOM,   MADV_SEQUENTIAL,    MADV_WILLNEED,
                                 MADV_DONTNEED,   MADV_FREE,     MADV_DONTFORK,      MADV_HUGEPAGE,

@@ -9,6 +9,7 @@
 #include "virtio/block_device.h"
 #include "virtio/console_device.h"
 #include "virtio/entropy_device.h"
+#include "virtio/fs_device.h"
 
 namespace msb::hostile {
 namespace {
@@ -32,6 +33,7 @@ HostileBed::HostileBed()
       high_ram_(pages(HIGH_RAM_SIZE)),
       memory_(
           virtio::GuestMemory::create({{0, ram_.get(), RAM_SIZE}, {HIGH_RAM, high_ram_.get(), HIGH_RAM_SIZE}}).value()),
+      files_(SharedFiles::create().value()),
       agent_(make_socket_pair().value()),
       console_(make_socket_pair().value()) {
   std::memset(ram_.get() + CANARY_START, kCanary, RAM_SIZE - CANARY_START);
@@ -58,6 +60,11 @@ void HostileBed::build() {
   for (auto access : {disk::Access::read_write, disk::Access::read_only})
     add(access == disk::Access::read_only ? "layer" : "disk",
         VirtioBlock::create(reactor, thread_.mailbox(), std::make_unique<disk::MemoryDisk>(disk, access)).value());
+
+  std::vector<fs::Share> shares;
+  shares.push_back({"rw", files_.open("rw").value()});
+  shares.push_back({"ro", files_.open("ro").value(), {.writable = fs::Writable::no}});
+  add("share", VirtioFs::create(fs::ShareServer::create(std::move(shares)).value(), {.tag = "msb"}).value());
 
   serial_interrupt_ = event();
   (void)set_blocking(console_.first.get(), Blocking::no);

@@ -13,6 +13,7 @@
 #include "hardware.h"
 #include "kvm/io_bus.h"
 #include "kvm/serial.h"
+#include "shared_files.h"
 #include "virtio/mmio_transport.h"
 #include "virtio/page_releaser.h"
 #include "virtio/testing/device_thread.h"
@@ -41,6 +42,7 @@ class HostileBed final : public virtio::PageReleaser {
   bool canary_is_intact() const;
   // Any release of memory that is not the guest's: never.
   bool released_wrongly() const { return released_wrongly_; }
+  const SharedFiles& shared_files() const { return files_; }
   // Lines for the log; each device may say one for each time it was started.
   size_t complaints() const;
 
@@ -55,6 +57,7 @@ class HostileBed final : public virtio::PageReleaser {
   std::unique_ptr<uint8_t, Free> ram_;
   std::unique_ptr<uint8_t, Free> high_ram_;
   virtio::GuestMemory memory_;
+  SharedFiles files_;
   SocketPair agent_;
   SocketPair console_;
   mutable std::mutex mutex_;

@@ -55,6 +55,7 @@ class Hostile : public ::testing::TestWithParam<Case> {
     EXPECT_GT(bed_.orders().checks, 0u);
     EXPECT_EQ(bed_.orders().failed_line, 0u) << "in file " << bed_.orders().failed_file;
     EXPECT_FALSE(bed_.released_wrongly());
+    EXPECT_TRUE(bed_.shared_files().are_contained());
     if (!scenarios[GetParam().scenario].writes_anywhere) {
       EXPECT_TRUE(bed_.canary_is_intact());
     }

@@ -9,16 +9,19 @@
 #include "kvm/control.h"
 #include "kvm/machine_config.h"
 #include "scenarios.h"
+#include "shared_files.h"
 
 namespace msb::hostile {
 namespace {
 
-constexpr const char* kDevices[] = {"console", "entropy", "balloon", "disk", "layer"};  // in the order of the machine
+constexpr const char* kDevices[] = {"console", "entropy", "balloon",
+                                    "disk",    "layer",   "share"};  // in the order of the machine
 
 struct Outcome {
   ExitStatus status;
   kvm::Notice end;
   std::string console;
+  bool files_contained = false;
 };
 
 Result<Fd> disk_file(const TempDir& folder, const std::string& name) {
@@ -47,7 +50,8 @@ Result<Outcome> run_program(uint32_t scenario, uint32_t victim) {
   config.memory_mib = RAM_SIZE >> 20;
   config.kernel_words = cat("scenario=", scenario, " victim=", victim, " devices=", std::size(kDevices));
   SpawnOptions options;
-  options.argv = {MSB_KVM_PATH};
+  // Where its fence has it begin when there are shares.
+  options.argv = {"env", "-C", "/proc/self/fd", MSB_KVM_PATH};
   std::vector<Fd> ours;
   const auto give = [&](Fd fd) {
     const int number = kvm::kFirstFreeFd + static_cast<int>(options.fds.size());
@@ -73,6 +77,11 @@ Result<Outcome> run_program(uint32_t scenario, uint32_t victim) {
     MSB_TRY(Fd disk, disk_file(folder, read_only ? "layer" : "disk"));
     config.disks.push_back({.format = "raw", .fds = {give(std::move(disk))}, .read_only = read_only});
   }
+  MSB_TRY(SharedFiles files, SharedFiles::create());
+  for (const char* name : {"rw", "ro"}) {
+    MSB_TRY(Fd directory, files.open(name));
+    config.shares.push_back({.name = name, .fd = give(std::move(directory)), .read_only = name == std::string("ro")});
+  }
   MSB_TRY(Fd config_file, make_memfd("config", wire::encode(config)));
   options.fds.emplace_back(config_file.get(), kvm::kConfigFd);
 
@@ -83,6 +92,7 @@ Result<Outcome> run_program(uint32_t scenario, uint32_t victim) {
   MSB_TRY(outcome.status, program.wait());
   MSB_TRY(Bytes text, read_all(console.second.get(), size_t{1} << 20));
   outcome.console = std::string(as_text(text));
+  outcome.files_contained = files.are_contained();
   return outcome;
 }
 
@@ -100,6 +110,7 @@ TEST_P(HostileProgram, ends_because_the_guest_did) {
   EXPECT_EQ(outcome->end.kind, "ended");
   EXPECT_EQ(outcome->end.cause, "guest") << outcome->end.message << "\n" << outcome->end.registers;
   EXPECT_THAT(outcome->console, ::testing::HasSubstr("failed 0:0\n"));
+  EXPECT_TRUE(outcome->files_contained);
 }
 
 std::vector<Case> all_cases() {

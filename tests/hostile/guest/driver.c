@@ -141,8 +141,8 @@ void kick(struct world* world, const struct device* device, const struct queue* 
   set(world, device->slot, QUEUE_NOTIFY, queue->index);
 }
 
-// One turn of waiting. A device that does nothing more fails the scenario; turns, for there is no clock: seconds where a
-// turn is short, and more where the host is busy.
+// One turn of waiting. A device that does nothing more fails the scenario; turns, for there is no clock: seconds where
+// a turn is short, and more where the host is busy.
 static bool wait_on(struct world* world, uint32_t* turns) {
   const uint32_t most = 10000000;
   if (++*turns > most) {
@@ -170,13 +170,13 @@ void wait_broken(struct world* world, const struct device* device) {
 }
 
 struct queue* request_queue(struct device* device) {
-  return &device->queue[device->type == CONSOLE ? 3 : 0];
+  return &device->queue[device->type == CONSOLE ? 3 : device->type == SHARE ? 1 : 0];
 }
 
 struct request honest_request(struct world* world, struct device* device) {
   struct queue* queue = request_queue(device);
   struct request request = {room(world, 512), take(world, 16)};
-  const uint64_t header = take(world, 16);
+  const uint64_t header = take(world, 16), share_header = room(world, 128);
   store32(world, request.status, 0xff);
   switch (device->type) {
     case BLOCK:  // read the sector with the mark
@@ -198,6 +198,18 @@ struct request honest_request(struct world* world, struct device* device) {
       store32(world, header, (ARENA_END - 4096) / 4096);
       descriptor(world, queue, 0, header, 4, 0, 0);
       break;
+    case SHARE:  // FUSE_INIT (26) of protocol 7.31; its id is a mark
+      store32(world, request.data, 0);
+      store32(world, request.data + 4, 0xff);
+      for (uint32_t i = 0; i < 104; i += 4) store32(world, share_header + i, 0);
+      store32(world, share_header, 104);
+      store32(world, share_header + 4, 26);
+      store32(world, share_header + 8, MARK_SECTOR);
+      store32(world, share_header + 40, 7);
+      store32(world, share_header + 44, 31);
+      descriptor(world, queue, 0, share_header, 104, NEXT, 1);
+      descriptor(world, queue, 1, request.data, 512, WRITE, 0);
+      break;
     default:
       for (uint32_t i = 0; i < 64; i += 4) store32(world, request.data + i, 0);
       descriptor(world, queue, 0, request.data, 64, WRITE, 0);
@@ -210,6 +222,9 @@ bool request_fine(struct world* world, const struct device* device, const struct
   if (device->type == BLOCK) {
     return *at(world, request->status) == 0 && *at(world, request->data) == 'd' && *at(world, request->data + 3) == 'k';
   }
+  if (device->type == SHARE)  // an answer of its length, no error, to this request
+    return *at(world, request->data) == 80 && *at(world, request->data + 4) == 0 &&
+           load16(world, request->data + 8) == MARK_SECTOR;
   if (device->type != ENTROPY) return true;
   uint8_t any = 0;
   for (uint32_t i = 0; i < 64; ++i) any |= *at(world, request->data + i);

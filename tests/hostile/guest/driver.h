@@ -35,7 +35,7 @@ enum {  // registers
 };
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64, FAILED = 128 };
 enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };  // flags of a descriptor
-enum { BLOCK = 2, CONSOLE = 3, ENTROPY = 4, BALLOON = 5 };
+enum { BLOCK = 2, CONSOLE = 3, ENTROPY = 4, BALLOON = 5, SHARE = 26 };
 enum { MAX_QUEUES = 8, RING = 16 };  // at most so many queues are set up; entries of each
 
 struct queue {

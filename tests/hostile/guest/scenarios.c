@@ -28,6 +28,8 @@ const struct scenario scenarios[] = {
     {"end_in_flight", end_in_flight, EACH_DEVICE, false},
     {"bad_requests", bad_requests, EACH_DEVICE, true},
     {"random_requests", random_requests, EACH_DEVICE, true},
+    {"bad_shares", bad_shares, EACH_DEVICE, false},
+    {"random_shares", random_shares, EACH_DEVICE, false},
     {"unmapped_memory", unmapped_memory, ONCE, false},
     {"odd_ports", odd_ports, ONCE, false},
 };

@@ -47,6 +47,9 @@ void end_in_flight(struct world* world, uint32_t victim);
 // requests.c: what the requests say
 void bad_requests(struct world* world, uint32_t victim);
 void random_requests(struct world* world, uint32_t victim);
+// shares.c: what is asked of shared files
+void bad_shares(struct world* world, uint32_t victim);
+void random_shares(struct world* world, uint32_t victim);
 // machine.c: what is not a device
 void unmapped_memory(struct world* world, uint32_t victim);
 void odd_ports(struct world* world, uint32_t victim);
