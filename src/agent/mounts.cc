@@ -3,7 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "agent/text.h"
+#include "base/cleanup.h"
 #include "base/fd.h"
 
 namespace msb::agent {
@@ -58,7 +61,39 @@ unsigned long flags_of(const wire::MountSpec& mount) {
          (mount.nodev ? MS_NODEV : 0ul);
 }
 
+// Where the file system with all shares is while they are bound to their places. On devtmpfs, which can always be
+// written; no process of the guest's runs yet.
+constexpr const char* kShares = "/dev/.msb-shares";
+constexpr const char* kShareTag = "msb";
+
+Result<> make_file(const std::string& path) {
+  if (size_t slash = path.rfind('/'); slash > 0) MSB_CHECK(make_directories(path.substr(0, slash)));
+  // One that is there already may be on a read-only file system.
+  if (::access(path.c_str(), F_OK) == 0) return {};
+  return open_file(path, O_WRONLY | O_CREAT | O_NOCTTY, 0644).map([](const Fd&) {});
+}
+
+Result<> mount_share(const wire::MountSpec& mount) {
+  for (const std::string* name : {&mount.share, &mount.file})
+    if (name->find('/') != name->npos || *name == "." || *name == ".." || (name == &mount.share && name->empty()))
+      return fail(ErrorKind::protocol, cat("a share cannot be called '", *name, "'"));
+  std::string source = cat(kShares, "/", mount.share);
+  if (mount.file.empty()) {
+    MSB_CHECK(make_directories(mount.target));
+  } else {
+    source += "/" + mount.file;
+    MSB_CHECK(make_file(mount.target));
+  }
+  if (::mount(source.c_str(), mount.target.c_str(), nullptr, MS_BIND, nullptr) < 0)
+    return fail_errno(cat("bind the share to ", mount.target));
+  // A bind mount takes flags of its own only when it is there.
+  if (::mount(nullptr, mount.target.c_str(), nullptr, MS_REMOUNT | MS_BIND | flags_of(mount), nullptr) < 0)
+    return fail_errno(cat("set the options of ", mount.target));
+  return {};
+}
+
 Result<> mount_extra_one(const wire::MountSpec& mount) {
+  if (mount.kind == "share") return mount_share(mount);
   if (mount.kind == "disk") return mount_disk(mount.device, mount.target.c_str(), mount.fstype, flags_of(mount));
   if (mount.kind == "tmpfs") {
     std::string options = mount.tmpfs_bytes ? cat("mode=1777,size=", mount.tmpfs_bytes) : "mode=1777";
@@ -131,6 +166,14 @@ Result<> mount_disk(const std::string& device, const char* target, const std::st
 }
 
 Result<> mount_extra(const std::vector<wire::MountSpec>& mounts) {
+  const bool shares = std::ranges::any_of(mounts, [](const auto& mount) { return mount.kind == "share"; });
+  if (shares) MSB_CHECK_CTX(mount_one({kShareTag, kShares, "virtiofs", 0}), "the shares of the host");
+  // Through it each share could be reached without the flags of its own mount.
+  Cleanup take_away([&] {
+    if (!shares) return;
+    ::umount2(kShares, MNT_DETACH);
+    ::rmdir(kShares);
+  });
   for (const auto& mount : mounts)
     if (auto mounted = mount_extra_one(mount); !mounted)
       return fail(std::move(mounted).error().context(cat("the mount on ", mount.target)));
@@ -139,7 +182,7 @@ Result<> mount_extra(const std::vector<wire::MountSpec>& mounts) {
 
 void unmount_extra(const std::vector<wire::MountSpec>& mounts) {
   for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
-    if (mount->kind != "disk") continue;
+    if (mount->kind == "tmpfs") continue;
     // Something of the guest's own may be mounted below it.
     if (::umount2(mount->target.c_str(), 0) < 0)
       ::mount(nullptr, mount->target.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr);

@@ -35,7 +35,8 @@ Result<> mount_base(uint64_t tmp_bytes);
 Result<> mount_disk(const std::string& device, const char* target, const std::string& fstype, unsigned long flags);
 // The mounts that the user has asked for, in order. Errors name the target.
 Result<> mount_extra(const std::vector<wire::MountSpec>& mounts);
-// Takes them away again, the last first, so that their disks are clean. No process may be running any more.
+// Takes them away again, the last first, so that disks are clean and shares have all that was written. No process may
+// be running any more.
 void unmount_extra(const std::vector<wire::MountSpec>& mounts);
 // What few processes need: cgroup2, POSIX message queues. Missing kernel support is no error.
 void mount_late();

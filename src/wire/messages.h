@@ -48,11 +48,13 @@ struct RootSpec {
 
 // A file system beside the root.
 struct MountSpec {
-  std::string kind;          // "tmpfs", "disk"
+  std::string kind;          // "tmpfs", "disk", "share"
   std::string target;        // absolute path, made when it is not there
   std::string device;        // disk: "/dev/vdc"
   std::string fstype;        // disk: empty = try every type in /proc/filesystems that needs a device
   uint64_t tmpfs_bytes = 0;  // tmpfs: 0 = half of the memory
+  std::string share;         // share: a directory in the root of the file system with the virtiofs tag "msb"
+  std::string file;          // share: the one file in it that is mounted; empty = the directory
   bool read_only = false;
   bool noexec = false;
   bool nosuid = false;
@@ -63,6 +65,8 @@ struct MountSpec {
     field("device", self.device);
     field("fstype", self.fstype);
     field("tmpfs_bytes", self.tmpfs_bytes);
+    field("share", self.share);
+    field("file", self.file);
     field("read_only", self.read_only);
     field("noexec", self.noexec);
     field("nosuid", self.nosuid);
