@@ -55,6 +55,10 @@ void SandboxFlags::add_to(CLI::App& command) {
   command.add_option("--shell", shell_, "Shell for `msb shell` (/bin/sh)");
   command.add_option("--entrypoint", entrypoint_, "Replaces the image's entrypoint; \"\" clears it");
   command.add_option("--root-disk", root_disk_, "Writable layer: SIZE, tmpfs or tmpfs:SIZE (4G)");
+  add_repeatable(command, "-v,--volume", volumes_, "SOURCE:PATH[:OPTIONS]: a host path, or a named volume");
+  add_repeatable(command, "--mount-dir", directories_, "HOSTDIR:PATH[:OPTIONS]: a directory of the host");
+  add_repeatable(command, "--mount-file", files_, "HOSTFILE:PATH[:OPTIONS]: a file of the host");
+  add_repeatable(command, "--mount-named", named_, "VOLUME:PATH[:OPTIONS]: a named volume");
   add_repeatable(command, "--tmpfs", tmpfs_, "PATH[:SIZE][:OPTIONS]: a file system in memory");
   add_repeatable(command, "--mount-disk", disks_, "IMAGE:PATH[:OPTIONS]: a disk image (.raw .img .qcow2)");
   command.add_option("--pull", pull_, "always, if-missing or never (if-missing)");
@@ -107,14 +111,20 @@ Result<> SandboxFlags::apply_limits(SandboxConfig& config) const {
 }
 
 Result<> SandboxFlags::apply_mounts(SandboxConfig& config) const {
-  for (const auto& text : tmpfs_) {
-    MSB_TRY(auto mount, Mount::parse_tmpfs(text));
-    config.mounts.push_back(std::move(mount));
-  }
-  for (const auto& text : disks_) {
-    MSB_TRY(auto mount, Mount::parse_disk(text));
-    config.mounts.push_back(std::move(mount));
-  }
+  using SourceType = Mount::SourceType;
+  auto add = [&](const std::vector<std::string>& texts, auto&& parse) -> Result<> {
+    for (const auto& text : texts) {
+      MSB_TRY(auto mount, parse(text));
+      config.mounts.push_back(std::move(mount));
+    }
+    return {};
+  };
+  MSB_CHECK(add(volumes_, Mount::parse_volume));
+  MSB_CHECK(add(directories_, [](const auto& text) { return Mount::parse_bind(text, SourceType::directory); }));
+  MSB_CHECK(add(files_, [](const auto& text) { return Mount::parse_bind(text, SourceType::file); }));
+  MSB_CHECK(add(named_, Mount::parse_named));
+  MSB_CHECK(add(tmpfs_, Mount::parse_tmpfs));
+  MSB_CHECK(add(disks_, Mount::parse_disk));
   return {};
 }
 

@@ -44,6 +44,10 @@ class SandboxFlags {
   std::string shell_ = "/bin/sh";
   std::string entrypoint_;
   std::string root_disk_;
+  std::vector<std::string> volumes_;
+  std::vector<std::string> directories_;
+  std::vector<std::string> files_;
+  std::vector<std::string> named_;
   std::vector<std::string> tmpfs_;
   std::vector<std::string> disks_;
   std::string pull_ = "if-missing";

@@ -13,13 +13,16 @@ namespace msb::fs {
 // Who owns a file, and with which mode, in the guest's eyes.
 enum class Ownership {
   // chown and chmod in the guest are noted in an extended attribute of the host's file (owner_record.h) and need no
-  // rights on the host. A file without a note belongs to whom the server sees as its owner.
-  noted,
+  // rights on the host. A file without a note belongs to whom the server sees as its owner. Where the host's file
+  // system has no such attributes, they fail.
+  strict,
+  // The same, but where there are no attributes a note lasts as long as the guest holds the file.
+  relaxed,
   // They are done on the host, as far as the server may.
   host,
 };
 
-// Which permission bits the host's own file gets where ownership is noted.
+// Which permission bits the host's own file gets where ownership is noted (strict or relaxed).
 enum class HostModes {
   private_,  // none but the owner's: the host's other users see nothing of what the guest makes
   mirror,    // those of the guest; the owner can always read and write, set-id and sticky bits stay notes
@@ -29,7 +32,7 @@ enum class Writable { no, yes };
 
 struct ShareOptions {
   Writable writable = Writable::yes;
-  Ownership ownership = Ownership::noted;
+  Ownership ownership = Ownership::strict;
   HostModes host_modes = HostModes::mirror;
   // How long the guest may trust names and attributes without asking again, in milliseconds: how late it may see
   // what somebody else changes.

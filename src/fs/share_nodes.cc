@@ -44,7 +44,7 @@ int ShareServer::host_status(const Node& node, struct stat& status) const {
 }
 
 void ShareServer::load_record(Node& node, const struct stat& status) const {
-  if (node.share->options.ownership != Ownership::noted || !can_be_noted(node.mode) ||
+  if (node.share->options.ownership == Ownership::host || !can_be_noted(node.mode) ||
       same(node.record_time, status.st_ctim))
     return;
   std::array<char, kMaxOwnerRecord> text;
@@ -158,9 +158,9 @@ int ShareServer::store_record(Node& node, const OwnerRecord& record) {
   if (can_be_noted(node.mode)) {
     std::string text = format(record);
     int done = ::setxattr(path_of(node.fd.get()).c_str(), kOwnerRecordName, text.data(), text.size(), 0);
-    if (done < 0 && errno != ENOTSUP) return errno;
+    // What the host's file system cannot keep lasts as long as the guest holds the node, if that will do.
+    if (done < 0 && (errno != ENOTSUP || node.share->options.ownership == Ownership::strict)) return errno;
   }
-  // What the host's file system cannot keep lasts as long as the guest holds the node.
   struct stat status{};
   if (int error = host_status(node, status)) return error;
   node.record = record;

@@ -91,9 +91,12 @@ int ShareServer::statfs(Call& call) {
 int ShareServer::syncfs(Call&) {
   for (const auto& share : shares_) {
     if (share.options.writable == Writable::no) continue;
-    // syncfs(2) wants a descriptor that is open.
-    Fd directory(::openat(share.root.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory || ::syncfs(directory.get()) < 0) return errno;
+    // syncfs(2) wants a descriptor that is open. Of a single file's directory nothing but the file may be opened.
+    const std::string& only = share.options.only;
+    Fd opened(::openat(share.root.get(), only.empty() ? "." : only.c_str(),
+                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    if (!opened && !only.empty()) continue;  // it was removed on the host
+    if (!opened || ::syncfs(opened.get()) < 0) return errno;
   }
   return 0;
 }

@@ -28,7 +28,7 @@ int host_name_of(const ShareOptions& options, const std::string& guest_name, std
     return 0;
   }
   const bool mappable = name.starts_with("security.") || name.starts_with("trusted.");
-  if (!mappable || options.ownership != Ownership::noted) return ENOTSUP;
+  if (!mappable || options.ownership == Ownership::host) return ENOTSUP;
   host_name = cat(kMapped, guest_name);
   return 0;
 }

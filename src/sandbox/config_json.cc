@@ -91,6 +91,14 @@ void fields(auto& self, auto&& field)
   field("noexec", self.noexec);
   field("nosuid", self.nosuid);
   field("nodev", self.nodev);
+  field.later("source_type", self.source_type);
+  field.later("follow_root_symlinks", self.follow_root_symlinks);
+  field.later("protect_hooks", self.protect_hooks);
+  field.later("stat_virtualization", self.stat_virtualization);
+  field.later("host_permissions", self.host_permissions);
+  field.later("quota_mib", self.quota_mib);
+  field.later("volume", self.volume);
+  field.later("volume_kind", self.volume_kind);
 }
 void fields(auto& self, auto&& field)
   requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, ResourceLimit>
@@ -155,7 +163,23 @@ struct Names<ImageSource::Kind> {
 };
 template <>
 struct Names<Mount::Kind> {
-  static constexpr const char* list[] = {"tmpfs", "disk"};
+  static constexpr const char* list[] = {"tmpfs", "disk", "bind", "named"};
+};
+template <>
+struct Names<Mount::SourceType> {
+  static constexpr const char* list[] = {"any", "directory", "file"};
+};
+template <>
+struct Names<StatVirtualization> {
+  static constexpr const char* list[] = {"strict", "relaxed", "off"};
+};
+template <>
+struct Names<HostPermissions> {
+  static constexpr const char* list[] = {"private", "mirror"};
+};
+template <>
+struct Names<VolumeKind> {
+  static constexpr const char* list[] = {"directory", "disk"};
 };
 template <>
 struct Names<RootDisk::Kind> {

@@ -7,6 +7,7 @@
 #include "image/layer_cache.h"
 #include "sandbox/lifecycle.h"
 #include "sandbox/machine_plan.h"
+#include "sandbox/mounts.h"
 #include "sandbox/prepare.h"
 #include "state/machine_check.h"
 
@@ -112,8 +113,10 @@ Result<FileLock> claim_stopped(Store& store, const std::string& name) {
   return std::move(*lock);
 }
 
-Result<RunningProcess> boot(Store& store, const std::string& id, const StoredConfig& stored, const FileLock& lock) {
+Result<RunningProcess> boot(Store& store, const std::string& id, StoredConfig stored, const FileLock& lock) {
   const std::string& name = stored.config.name;
+  // What is mounted may have gone since the sandbox was made.
+  MSB_CHECK(resolve_mounts(stored.config.mounts, store.home, Resolution::again));
   MSB_CHECK(prepare_disks(store.home, stored));
   MSB_TRY(auto config, plan_launch(store.home, id, stored));
   // So that somebody else can stop it while it starts.
@@ -143,7 +146,7 @@ Result<LiveSandbox> create_sandbox(SandboxConfig config, const PullProgress& pro
   // Held until a row names the image, so that nobody's prune takes it away between.
   MSB_TRY(FileLock cache, image::hold_cache(store.home));
   auto replace_grace = config.replace_grace;
-  MSB_TRY(StoredConfig stored, resolve_image(std::move(config), progress));
+  MSB_TRY(StoredConfig stored, resolve_image(store.home, std::move(config), progress));
   if (replace_grace) MSB_CHECK(clear_name(store, stored.config.name, *replace_grace));
   std::string id = generate_id();
   MSB_TRY(auto row, make_row(id, stored));

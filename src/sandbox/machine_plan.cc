@@ -113,7 +113,7 @@ Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::stri
   launch.machine = plan_machine(home, stored);
   launch.machine_choice = machine_name(config);
   MSB_TRY(auto bootstrap, plan_bootstrap(stored));
-  bootstrap.mounts = plan_mounts(config.mounts, launch.machine.disks);
+  bootstrap.mounts = plan_mounts(config.mounts, launch.machine);
   launch.bootstrap = wire::encode(bootstrap);
   MSB_TRY(launch.startup, plan_startup(stored));
   launch.attached = !config.detached;

@@ -40,22 +40,71 @@ Result<> check_target(const std::string& target) {
   }
 }
 
-Result<> check_one(const Mount& mount, const SandboxConfig& config) {
-  MSB_CHECK(check_target(mount.target));
-  if (mount.kind == Mount::Kind::tmpfs) {
-    if (!mount.source.empty() || mount.format || !mount.fstype.empty())
-      return invalid(cat("the tmpfs on ", mount.target, " has a disk"), "a tmpfs has a size only");
-    if (mount.size_mib > config.memory_mib)
-      return invalid(cat("the tmpfs on ", mount.target, " of ", mount.size_mib, " MiB does not fit the ",
-                         config.memory_mib, " MiB that the sandbox has"),
-                     "make it smaller, or give the sandbox more memory");
-    return {};
-  }
+Result<> check_tmpfs(const Mount& mount, const SandboxConfig& config) {
+  if (!mount.source.empty() || mount.format || !mount.fstype.empty())
+    return invalid(cat("the tmpfs on ", mount.target, " has a disk"), "a tmpfs has a size only");
+  if (mount.size_mib > config.memory_mib)
+    return invalid(cat("the tmpfs on ", mount.target, " of ", mount.size_mib, " MiB does not fit the ",
+                       config.memory_mib, " MiB that the sandbox has"),
+                   "make it smaller, or give the sandbox more memory");
+  return {};
+}
+
+Result<> check_disk(const Mount& mount) {
   if (mount.source.empty()) return invalid(cat("the disk on ", mount.target, " has no image"), "name a disk image");
   if (mount.source.find('\0') != mount.source.npos)
     return invalid("a disk image's path contains a NUL byte", "mend it");
   if (!mount.format)
     return invalid(cat("the format of the disk image ", mount.source, " is not given"), "it is raw or qcow2");
+  return {};
+}
+
+Result<> check_bind(const Mount& mount) {
+  if (mount.source.empty())
+    return invalid(cat("the bind on ", mount.target, " has no source"), "name a directory or file of the host");
+  if (mount.source.find('\0') != mount.source.npos) return invalid("the path of a bind contains a NUL byte", "mend it");
+  return {};
+}
+
+Result<> check_named(const Mount& mount) {
+  if (mount.volume.empty()) return invalid(cat("the volume on ", mount.target, " has no name"), "name it");
+  return {};
+}
+
+Result<> check_one(const Mount& mount, const SandboxConfig& config) {
+  MSB_CHECK(check_target(mount.target));
+  switch (mount.kind) {
+    case Mount::Kind::tmpfs:
+      return check_tmpfs(mount, config);
+    case Mount::Kind::disk:
+      return check_disk(mount);
+    case Mount::Kind::bind:
+      return check_bind(mount);
+    case Mount::Kind::named:
+      return check_named(mount);
+  }
+  return {};
+}
+
+Result<> resolve_disk(Mount& mount) {
+  char resolved[PATH_MAX];
+  if (!::realpath(mount.source.c_str(), resolved))
+    return fail(Error::from_errno(errno, cat("open the disk image ", mount.source)).as(ErrorKind::path_not_found));
+  mount.source = resolved;
+  return check_disk_image(mount.source, mount.format,
+                          mount.read_only ? disk::Access::read_only : disk::Access::read_write);
+}
+
+// Nothing can be mounted below a file.
+Result<> check_nesting(const std::vector<Mount>& mounts) {
+  for (const auto& file : mounts) {
+    if (file.kind != Mount::Kind::bind || file.source_type != Mount::SourceType::file) continue;
+    for (const auto& mount : mounts)
+      if (mount.target.starts_with(file.target + "/"))
+        return invalid(
+            cat("nothing can be mounted on ", mount.target, ": the file ", file.source, " is mounted on ", file.target),
+            "choose another path");
+  }
   return {};
 }
 
@@ -92,23 +141,28 @@ Result<> check_disk_image(const std::string& path, std::optional<DiskFormat> for
   return {};
 }
 
-Result<> resolve_mounts(std::vector<Mount>& mounts) {
-  std::set<std::string> sources;
+Result<> resolve_mounts(std::vector<Mount>& mounts, const state::Home& home, Resolution resolution) {
+  std::set<std::string> disks;
   for (auto& mount : mounts) {
-    if (mount.kind != Mount::Kind::disk) continue;
-    char resolved[PATH_MAX];
-    if (!::realpath(mount.source.c_str(), resolved))
-      return fail(Error::from_errno(errno, cat("open the disk image ", mount.source)).as(ErrorKind::path_not_found));
-    mount.source = resolved;
-    if (!sources.insert(mount.source).second)
-      return invalid(cat("the disk image ", mount.source, " is mounted twice"), "mount it once");
-    MSB_CHECK(check_disk_image(mount.source, mount.format,
-                               mount.read_only ? disk::Access::read_only : disk::Access::read_write));
+    switch (mount.kind) {
+      case Mount::Kind::tmpfs:
+        break;
+      case Mount::Kind::disk:
+        MSB_CHECK(resolve_disk(mount));
+        if (!disks.insert(mount.source).second)
+          return invalid(cat("the disk image ", mount.source, " is mounted twice"), "mount it once");
+        break;
+      case Mount::Kind::bind:
+        MSB_CHECK(resolve_bind(mount, home, resolution));
+        break;
+      case Mount::Kind::named:
+        return fail(ErrorKind::unsupported, cat("the volume ", mount.volume, ": this msb has no named volumes"));
+    }
   }
-  return {};
+  return check_nesting(mounts);
 }
 
-std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, std::vector<state::DiskSpec>& disks) {
+std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, state::MachineSpec& machine) {
   std::vector<wire::MountSpec> plan;
   for (const auto& mount : mounts) {
     wire::MountSpec spec;
@@ -117,17 +171,29 @@ std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, std::
     spec.noexec = mount.noexec;
     spec.nosuid = mount.nosuid;
     spec.nodev = mount.nodev;
-    if (mount.kind == Mount::Kind::tmpfs) {
-      spec.kind = "tmpfs";
-      spec.tmpfs_bytes = uint64_t{mount.size_mib} * kMiB;
-    } else {
-      spec.kind = "disk";
-      spec.device = cat("/dev/vd", static_cast<char>('a' + disks.size()));
-      spec.fstype = mount.fstype;
-      const bool qcow2 = mount.format == DiskFormat::qcow2;
-      disks.push_back({.format = qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw,
-                       .files = {mount.source},
-                       .read_only = mount.read_only});
+    switch (mount.kind) {
+      case Mount::Kind::tmpfs:
+        spec.kind = "tmpfs";
+        spec.tmpfs_bytes = uint64_t{mount.size_mib} * kMiB;
+        break;
+      case Mount::Kind::disk: {
+        spec.kind = "disk";
+        spec.device = cat("/dev/vd", static_cast<char>('a' + machine.disks.size()));
+        spec.fstype = mount.fstype;
+        const bool qcow2 = mount.format == DiskFormat::qcow2;
+        machine.disks.push_back({.format = qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw,
+                                 .files = {mount.source},
+                                 .read_only = mount.read_only});
+        break;
+      }
+      case Mount::Kind::bind:
+        machine.shares.push_back(share_of(mount, cat(machine.shares.size())));
+        spec.kind = "share";
+        spec.share = machine.shares.back().name;
+        spec.file = machine.shares.back().only;
+        break;
+      case Mount::Kind::named:
+        continue;  // resolve_mounts() has refused it
     }
     plan.push_back(std::move(spec));
   }

@@ -34,12 +34,6 @@ Result<> check_root_image(const SandboxConfig& config) {
   return check_disk_image(config.image.reference, config.image.format, disk::Access::read_write);
 }
 
-// They may have gone since the sandbox was made.
-Result<> check_mounted_disks(const SandboxConfig& config) {
-  std::vector<Mount> mounts = config.mounts;
-  return resolve_mounts(mounts);
-}
-
 // The files of a read-only root: an EROFS image and the layers it names, which the guest sees as one disk. One of
 // another size than it had would shift all that lie behind it.
 Result<> check_root_files(const std::string& image, const std::vector<std::string>& files) {
@@ -83,7 +77,7 @@ Result<> check_kvm(const state::Home& home, const SandboxConfig& config) {
   return fail(verdict.to_error());
 }
 
-Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& progress) {
+Result<StoredConfig> resolve_image(const state::Home& home, SandboxConfig config, const PullProgress& progress) {
   StoredConfig stored;
   if (config.image.kind == ImageSource::Kind::oci) {
     PullOptions options{.policy = config.pull_policy, .registry = config.registry, .progress = progress};
@@ -95,7 +89,7 @@ Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& pro
     MSB_TRY(config.image.reference, absolute(config.image.reference));
   }
   if (config.image.kind == ImageSource::Kind::disk) MSB_CHECK(check_root_image(config));
-  MSB_CHECK(resolve_mounts(config.mounts));
+  MSB_CHECK(resolve_mounts(config.mounts, home, Resolution::first));
   stored.config = std::move(config);
   return stored;
 }
@@ -103,7 +97,6 @@ Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& pro
 Result<> prepare_disks(const state::Home& home, const StoredConfig& stored) {
   const SandboxConfig& config = stored.config;
   MSB_CHECK(home.make_dir(home.sandbox_logs_dir(config.name)));
-  MSB_CHECK(check_mounted_disks(config));
   if (config.image.kind == ImageSource::Kind::disk) return check_root_image(config);
   MSB_CHECK(check_free_space(home));
   if (config.image.kind == ImageSource::Kind::directory) {

@@ -14,7 +14,7 @@ Result<> check_kvm(const state::Home& home, const SandboxConfig& config);
 
 // Pulls an OCI image by policy, or checks that the directory or disk image is there; what start() will need
 // goes into the result. Paths become absolute.
-Result<StoredConfig> resolve_image(SandboxConfig config, const PullProgress& progress);
+Result<StoredConfig> resolve_image(const state::Home& home, SandboxConfig config, const PullProgress& progress);
 
 // Makes the sandbox's folder and the disks that are missing in it; keeps those that are there.
 Result<> prepare_disks(const state::Home& home, const StoredConfig& stored);

@@ -31,7 +31,7 @@ class PrepareTest : public ::testing::Test {
   }
   // Why there will be no sandbox; empty when there is no reason.
   std::string refused_when_made() {
-    auto resolved = resolve_image(stored_.config, {});
+    auto resolved = resolve_image(home_, stored_.config, {});
     return resolved ? "" : resolved.error().to_string() + resolved.error().hints().at(0);
   }
   std::string refused_when_started() {

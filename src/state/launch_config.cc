@@ -80,7 +80,7 @@ DiskSpec disk_from_json(const json& value) {
   return disk;
 }
 
-constexpr const char* kOwnerships[] = {"noted", "host"};
+constexpr const char* kOwnerships[] = {"strict", "relaxed", "host"};
 constexpr const char* kHostModes[] = {"private", "mirror"};
 
 json share_to_json(const ShareSpec& share) {

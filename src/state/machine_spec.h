@@ -26,14 +26,14 @@ struct DiskSpec {
 inline constexpr const char* kShareTag = "msb";
 
 struct ShareSpec {
-  enum class Ownership { noted, host };           // fs::Ownership
-  enum class HostModes { private_mode, mirror };  // fs::HostModes
-  std::string name;                               // "0", "1", ...
-  std::string path;                               // host directory, absolute
-  std::string only = {};                          // the one file of it that is shared; empty: all of it
+  enum class Ownership { strict, relaxed, host };  // fs::Ownership
+  enum class HostModes { private_, mirror };       // fs::HostModes
+  std::string name;                                // "0", "1", ...
+  std::string path;                                // host directory, absolute
+  std::string only = {};                           // the one file of it that is shared; empty: all of it
   bool read_only = false;
-  Ownership ownership = Ownership::noted;
-  HostModes host_modes = HostModes::private_mode;
+  Ownership ownership = Ownership::strict;
+  HostModes host_modes = HostModes::private_;
   uint64_t quota_bytes = 0;  // 0: none
   // With a quota: host path of the record that all users of a named volume count in. Empty: what this machine adds
   // is counted, from its start.
