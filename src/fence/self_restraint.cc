@@ -15,6 +15,7 @@ uint64_t rights(PathGrant::Access access, uint64_t known) {
   constexpr uint64_t kRead = abi::kFsReadFile | abi::kFsReadDir;
   constexpr uint64_t kModify = kRead | abi::kFsWriteFile | abi::kFsTruncate;
   constexpr uint64_t kArrange = abi::kFsMakeDir | abi::kFsRemoveDir | abi::kFsRefer;
+  constexpr uint64_t kFiles = abi::kFsRemoveFile | abi::kFsMakeRegular;
   switch (access) {
     case PathGrant::Access::read:
       return abi::kFsReadFile;
@@ -25,7 +26,11 @@ uint64_t rights(PathGrant::Access access, uint64_t known) {
     case PathGrant::Access::prune:
       return abi::kFsRemoveDir;
     case PathGrant::Access::manage:
-      return (kModify | kArrange | abi::kFsRemoveFile | abi::kFsMakeRegular | abi::kFsMakeSocket) & known;
+      return (kModify | kArrange | kFiles | abi::kFsMakeSocket) & known;
+    case PathGrant::Access::browse:
+      return kRead;
+    case PathGrant::Access::serve:
+      return (kModify | kArrange | kFiles | abi::kFsMakeSymlink) & known;
   }
   return 0;
 }

@@ -21,6 +21,8 @@ struct PathGrant {
     arrange,  // make, remove and move directories directly or anywhere below this one; their contents stay closed
     prune,    // remove empty directories anywhere below this one, nothing else
     manage,   // everything below this directory, but not executing, and no devices
+    browse,   // read files and list directories anywhere below this one
+    serve,    // like manage, with symbolic links and without sockets: what a share's guest may do in it
   };
   std::string path;  // must exist
   Access access = Access::read;

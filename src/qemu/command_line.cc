@@ -19,6 +19,8 @@ uint32_t default_tb_size_mib(uint32_t memory_mib) {
   return memory_mib >= 2048 ? 128 : 64;
 }
 
+constexpr unsigned kShareQueueSize = 1024;  // virtio::VirtioFs::kQueueSize
+
 constexpr uint64_t kGuestHz = 100;  // CONFIG_HZ of the guest kernel: lpj is loops per tick
 
 std::string directory_of(const std::string& path) {
@@ -39,6 +41,7 @@ class Builder {
     machine();
     channels();
     for (size_t i = 0; i < input_.spec.disks.size(); ++i) disk(i);
+    if (has_shares()) shares();
     add({"-kernel", input_.spec.kernel, "-initrd", input_.spec.initramfs, "-append", kernel_words(input_)});
     files();
     return std::move(command_);
@@ -47,11 +50,13 @@ class Builder {
  private:
   Result<> check() const {
     const auto& spec = input_.spec;
-    if (spec.disks.size() > kMaxDisks)
-      return fail(ErrorKind::invalid_config,
-                  cat("the portable machine has at most ", kMaxDisks, " disks, not ", spec.disks.size()));
+    if (const size_t most = kMaxDisks - (has_shares() ? 1 : 0); spec.disks.size() > most)
+      return fail(ErrorKind::invalid_config, cat("the portable machine has at most ", most, " disks",
+                                                 has_shares() ? " beside shares" : "", ", not ", spec.disks.size()));
     return state::check_shape(spec, input_.disk_sizes);
   }
+
+  bool has_shares() const { return !input_.spec.shares.empty(); }
 
   void add(std::initializer_list<std::string> words) {
     command_.argv.insert(command_.argv.end(), words.begin(), words.end());
@@ -71,10 +76,16 @@ class Builder {
     uint32_t tb_size = input_.tb_size_mib ? input_.tb_size_mib : default_tb_size_mib(spec.memory_mib);
     // With ACPI the virtio-mmio devices would not be on the kernel command line. Without the real-time clock the guest
     // waits a second for it; the interval timer and the old interrupt controller are not needed by our kernel.
-    add({"-machine",
-         "microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,dump-guest-core=off,mem-merge=off",
-         "-accel", cat("tcg,thread=", spec.vcpus > 1 ? "multi" : "single", ",tb-size=", tb_size), "-cpu", "max", "-smp",
-         cat(spec.vcpus), "-m", cat(spec.memory_mib, "M"), "-global", "virtio-mmio.force-legacy=false"});
+    std::string machine =
+        "microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,dump-guest-core=off,mem-merge=off";
+    if (has_shares()) {
+      // The share device's back end reads and writes the guest's memory; sealed, it cannot be cut off under its hands.
+      add({"-object", cat("memory-backend-memfd,id=memory,size=", spec.memory_mib, "M,share=on,seal=on")});
+      machine += ",memory-backend=memory";
+    }
+    add({"-machine", machine, "-accel", cat("tcg,thread=", spec.vcpus > 1 ? "multi" : "single", ",tb-size=", tb_size),
+         "-cpu", "max", "-smp", cat(spec.vcpus), "-m", cat(spec.memory_mib, "M"), "-global",
+         "virtio-mmio.force-legacy=false"});
   }
 
   std::string socket(const char* id, int fd) { return cat("socket,id=", id, ",fd=", fd); }
@@ -130,6 +141,14 @@ class Builder {
     add_json("-blockdev", node);
     // QEMU lists the slots to the kernel from the last to the first: the first disk, /dev/vda, has the last slot.
     add({"-device", cat("virtio-blk-device,drive=", name, ",bus=virtio-mmio-bus.", 7 - index)});
+  }
+
+  // The device's queues are our process's; here is only its transport.
+  void shares() {
+    command_.share_fd = next_fd_++;
+    add({"-chardev", socket("shares", *command_.share_fd), "-device",
+         cat("vhost-user-fs-device,chardev=shares,tag=", state::kShareTag, ",queue-size=", kShareQueueSize,
+             ",num-request-queues=1,bus=virtio-mmio-bus.3")});
   }
 
   void files() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ inline constexpr int kConsoleFd = 4;
 inline constexpr int kQmpFd = 5;
 inline constexpr int kFirstDiskFd = 6;
 
-// microvm without ACPI has 8 virtio-mmio slots; the agent channel, entropy and balloon take three.
+// microvm without ACPI has 8 virtio-mmio slots; the agent channel, entropy and balloon take three, shares one.
 inline constexpr size_t kMaxDisks = 5;
 
 // A descriptor that QEMU is given for a disk.
@@ -36,6 +37,8 @@ struct QemuCommand {
   std::vector<std::string> env;
   std::vector<fence::FenceFile> files;  // what it opens by path
   std::vector<DiskFile> disk_files;
+  // Where QEMU expects its end of the connection to the share device's back end; only with shares.
+  std::optional<int> share_fd;
 };
 
 struct CommandInput {

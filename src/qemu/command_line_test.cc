@@ -118,6 +118,25 @@ TEST(CommandLineTest, OnlyAScratchDiskIsNotFlushed) {
   EXPECT_EQ(text.find("\"no-flush\":true"), text.rfind("\"no-flush\":true"));
 }
 
+TEST(CommandLineTest, SharesTakeASlotAndSharedMemory) {
+  auto qemu = program();
+  auto machine = spec();
+  machine.shares.resize(2);
+  auto command = build_command({machine, qemu, kSizes, 0, false, {}});
+  ASSERT_TRUE(command);
+  std::string text = joined(command->argv);
+  EXPECT_THAT(text, HasSubstr("-object memory-backend-memfd,id=memory,size=512M,share=on,seal=on"));
+  EXPECT_THAT(text, HasSubstr("mem-merge=off,memory-backend=memory"));
+  EXPECT_EQ(command->share_fd, 11);
+  EXPECT_THAT(text, HasSubstr("-chardev socket,id=shares,fd=11"));
+  EXPECT_THAT(text, HasSubstr("-device vhost-user-fs-device,chardev=shares,tag=msb,queue-size=1024,"
+                              "num-request-queues=1,bus=virtio-mmio-bus.3"));
+  machine.disks.resize(5, machine.disks[1]);
+  auto full = build_command({machine, qemu, {{8192, 4096}, {512}, {512}, {512}, {512}}, 0, false, {}});
+  ASSERT_FALSE(full);
+  EXPECT_THAT(full.error().message(), HasSubstr("at most 4 disks beside shares"));
+}
+
 TEST(CommandLineTest, MoreProcessorsRunInThreadsOfTheirOwn) {
   auto qemu = program();
   auto machine = spec();

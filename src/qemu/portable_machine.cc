@@ -94,7 +94,8 @@ Result<std::unique_ptr<PortableMachine>> PortableMachine::start(Reactor& reactor
   fenced.env = std::move(command.env);
   fenced.cgroup = options.cgroup;
   fenced.files = std::move(command.files);
-  MSB_TRY(fenced.seccomp, fence::build_seccomp_filter(system_call_policy()));
+  MSB_TRY(fenced.seccomp, fence::build_seccomp_filter(
+                              system_call_policy(command.share_fd ? GuestMemoryKind::shared : GuestMemoryKind::own)));
   fenced.fds = {{null.get(), 0},
                 {errors.write.get(), 1},
                 {errors.write.get(), 2},
@@ -102,6 +103,7 @@ Result<std::unique_ptr<PortableMachine>> PortableMachine::start(Reactor& reactor
                 {console.theirs.get(), kConsoleFd},
                 {qmp.theirs.get(), kQmpFd}};
   for (size_t i = 0; i < disks.size(); ++i) fenced.fds.emplace_back(disks[i].get(), command.disk_files[i].number);
+  if (command.share_fd) fenced.fds.emplace_back(options.share_socket, *command.share_fd);
   MSB_TRY(fence::FencedChild child, fence::start_fenced(fenced));
 
   std::unique_ptr<PortableMachine> machine(new PortableMachine(qemu, std::move(observer)));

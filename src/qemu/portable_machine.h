@@ -48,6 +48,9 @@ struct MachineOptions {
   bool guest_log = false;          // the kernel prints its whole log on the console, not only warnings
   std::string extra_kernel_words;  // appended to the kernel command line
   std::optional<fence::CgroupSeat> cgroup;
+  // A machine with shares: QEMU's end of the vhost-user connection to the device that serves them. Answer it once the
+  // machine has been started: QEMU waits.
+  int share_socket = -1;
 };
 
 struct MachineObserver {

@@ -40,7 +40,6 @@ constexpr const char* kAllowed[] = {
 constexpr SeccompPolicy::Refused kRefused[] = {
     {"clone3", ENOSYS},  // its flags are out of the filter's sight; the C library falls back to clone
     {"io_uring_setup", ENOSYS},
-    {"memfd_create", ENOSYS},
     {"userfaultfd", ENOSYS},
     {"set_mempolicy", EPERM},
     {"get_mempolicy", EPERM},
@@ -75,11 +74,15 @@ constexpr uint64_t kIoctlRequests[] = {0x5401, 0x541b, 0x5421};
 
 }  // namespace
 
-SeccompPolicy system_call_policy() {
+SeccompPolicy system_call_policy(GuestMemoryKind memory) {
   constexpr uint64_t kWhole = ~uint64_t{0}, kLow = 0xffffffff;
   SeccompPolicy policy;
   policy.allowed.assign(std::begin(kAllowed), std::end(kAllowed));
   policy.refused.assign(std::begin(kRefused), std::end(kRefused));
+  if (memory == GuestMemoryKind::shared)
+    policy.allowed.push_back("memfd_create");
+  else
+    policy.refused.push_back({"memfd_create", ENOSYS});
   // Threads of this process, not processes.
   policy.shapes.push_back({"clone", 0, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM});
   // Limits may be read, not set.

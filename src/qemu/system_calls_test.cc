@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -30,6 +31,14 @@ TEST(SystemCallsTest, EveryCallThatReachesOutKills) {
 
 TEST(SystemCallsTest, RequestsToDevicesAreRefused) {
   EXPECT_EQ(look("tiocsti").results["tiocsti"], std::to_string(EPERM));
+}
+
+TEST(SystemCallsTest, OnlyAMachineWithSharesMakesMemoryFiles) {
+  auto allows = [](const fence::SeccompPolicy& policy) {
+    return std::ranges::any_of(policy.allowed, [](std::string_view name) { return name == "memfd_create"; });
+  };
+  EXPECT_FALSE(allows(system_call_policy()));
+  EXPECT_TRUE(allows(system_call_policy(GuestMemoryKind::shared)));
 }
 
 TEST(SystemCallsTest, TheFilterIsSmallEnoughForTheKernelAndListsNoWayOut) {

@@ -26,8 +26,9 @@ namespace msb::virtio {
 class VirtioFs final : public Device {
  public:
   static constexpr size_t kMaxTag = 36;
-  // The driver splits requests to fit: 1 MiB of data in pages, and a few descriptors for headers.
-  static constexpr uint16_t kQueueSize = 512;
+  // The driver splits requests to fit: 1 MiB of data in pages takes 256 descriptors, and a few for headers. QEMU's
+  // virtio-mmio offers this size for every queue, whatever it is told.
+  static constexpr uint16_t kQueueSize = 1024;
 
   struct Options {
     std::string tag;  // 1 to 36 bytes

@@ -3,14 +3,20 @@
 #include "qemu/portable_machine.h"
 #include "state/home.h"
 #include "vmm/machine_end.h"
+#include "vmm/shares.h"
 
 namespace msb::vmm {
 namespace {
 
 class Portable final : public Machine {
  public:
-  Portable(std::unique_ptr<MachineGroup> group, std::unique_ptr<qemu::PortableMachine> machine)
-      : group_(std::move(group)), machine_(std::move(machine)) {}
+  explicit Portable(std::unique_ptr<MachineGroup> group) : group_(std::move(group)) {}
+
+  // Once each, in this order.
+  Result<> start(Reactor& reactor, const state::LaunchConfig& config, const qemu::QemuProgram& program,
+                 ExitHandler on_exit);
+  Result<> serve(Reactor& reactor, std::vector<fs::Share> shares);
+
   int agent_fd() const override { return machine_->agent_fd(); }
   int console_fd() const override { return machine_->console_fd(); }
   std::string name() const override { return "portable"; }
@@ -19,14 +25,51 @@ class Portable final : public Machine {
     std::vector<Wall> walls{
         {"vm", true, cat("QEMU ", machine_->program().version.to_string(), ", software emulation")}};
     add_walls(walls, machine_->walls());
+    if (shares_)
+      for (const auto& report : shares_->walls())
+        walls.push_back({cat("share-", fence::wall_name(report.wall)), report.up, report.reason});
     return walls;
   }
   void kill() override { machine_->kill(); }
 
  private:
   std::unique_ptr<MachineGroup> group_;
+  SocketPair share_sockets_;  // the share device's end, and until QEMU has it, QEMU's
   std::unique_ptr<qemu::PortableMachine> machine_;
+  std::unique_ptr<Shares> shares_;
+  std::optional<Error> broken_;  // what QEMU was killed for
 };
+
+Result<> Portable::start(Reactor& reactor, const state::LaunchConfig& config, const qemu::QemuProgram& program,
+                         ExitHandler on_exit) {
+  qemu::MachineObserver observer;
+  observer.on_exit = [this, on_exit = std::move(on_exit)](const qemu::MachineExit& exit) {
+    MachineEnd end = to_machine_end(exit);
+    if (broken_) {
+      end.cause = MachineEnd::Cause::failed;
+      end.message = cat("QEMU was ended: ", broken_->to_string());
+    }
+    on_exit(end);
+  };
+  qemu::MachineOptions options;
+  options.cgroup = group_->seat();
+  if (!config.machine.shares.empty()) {
+    MSB_TRY(share_sockets_, make_socket_pair());
+    options.share_socket = share_sockets_.second.get();
+  }
+  MSB_TRY(machine_, qemu::PortableMachine::start(reactor, config.machine, program, std::move(observer), options));
+  share_sockets_.second.reset();
+  return {};
+}
+
+Result<> Portable::serve(Reactor& reactor, std::vector<fs::Share> shares) {
+  MSB_TRY(shares_,
+          Shares::serve(reactor, std::move(shares), std::move(share_sockets_.first), [this](const Error& error) {
+            broken_ = error;
+            machine_->kill();
+          }));
+  return {};
+}
 
 }  // namespace
 
@@ -37,12 +80,11 @@ Result<std::unique_ptr<Machine>> build_portable_machine(Reactor& reactor, const 
   search.cache_file = home.qemu_probe();
   search.extra_dirs = {home.path() + "/qemu/bin"};
   MSB_TRY(auto program, qemu::find_qemu(search));
-  qemu::MachineObserver observer;
-  observer.on_exit = [on_exit = std::move(on_exit)](const qemu::MachineExit& exit) { on_exit(to_machine_end(exit)); };
-  qemu::MachineOptions options;
-  options.cgroup = group->seat();
-  MSB_TRY(auto machine, qemu::PortableMachine::start(reactor, config.machine, program, std::move(observer), options));
-  return std::make_unique<Portable>(std::move(group), std::move(machine));
+  MSB_TRY(auto shares, open_shares(config.machine.shares));
+  auto machine = std::make_unique<Portable>(std::move(group));
+  MSB_CHECK(machine->start(reactor, config, program, std::move(on_exit)));
+  if (!shares.empty()) MSB_CHECK(machine->serve(reactor, std::move(shares)));
+  return machine;
 }
 
 }  // namespace msb::vmm
