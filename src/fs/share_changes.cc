@@ -36,14 +36,15 @@ OwnerRecord ShareServer::owner_of_new(const FuseRequest& request, Node& director
   return owner;
 }
 
-int ShareServer::record_new(Node& node, const OwnerRecord& owner) {
+// And says what its attributes are then.
+int ShareServer::record_new(Node& node, const OwnerRecord& owner, fuse_attr& out) {
   const ShareOptions& options = node.share->options;
   if (options.ownership == Ownership::host) {
     // As far as the server may: an unprivileged one owns everything it makes.
     const int done = ::fchownat(node.fd.get(), "", owner.uid, owner.gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
-    return done < 0 && errno != EPERM ? errno : 0;
+    return done < 0 && errno != EPERM ? errno : attributes(node, out);
   }
-  if (S_ISLNK(node.mode)) return 0;
+  if (S_ISLNK(node.mode)) return attributes(node, out);
   struct stat status{};
   if (int error = host_status(node, status)) return error;
   // The server's own umask, or an ACL of the directory, may have taken bits away.
@@ -53,16 +54,20 @@ int ShareServer::record_new(Node& node, const OwnerRecord& owner) {
     if (int error = host_status(node, status)) return error;
   }
   const OwnerRecord plain{status.st_uid, status.st_gid, status.st_mode, status.st_rdev};
-  return owner == plain ? 0 : store_record(node, owner);
+  if (owner != plain) {
+    if (int error = store_record(node, owner)) return error;
+    return attributes(node, out);
+  }
+  attributes_from(node, status, out);
+  return 0;
 }
 
 // Holds what was just made and notes its owner; takes it away again when that fails.
 int ShareServer::finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry) {
-  int error = hold_entry(*call.node, name, entry);
+  int error = hold_entry(*call.node, name, entry, Age::just_made);
   if (!error) {
     Node& node = *nodes_.find(entry.id);
-    error = record_new(node, owner);
-    if (!error) error = attributes(node, entry.attributes);
+    error = record_new(node, owner, entry.attributes);
     if (error) nodes_.forget(entry.id, 1);
     if (!error) count_new(call, node);
   }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "fs/host_status.h"
 #include "fs/share_server.h"
 
 namespace msb::fs {
@@ -64,7 +65,7 @@ int ShareServer::reopen(const Node& node, uint32_t flags, Fd& out) const {
 
 int ShareServer::add_open(Call& call, Node& node, uint64_t id, Fd fd) {
   struct stat status{};
-  if (::fstat(fd.get(), &status) < 0) return errno;
+  if (int error = status_of(fd.get(), status)) return error;
   fuse_open_out out{};
   // Nobody has changed the file since it was opened last: the guest's cached pages are still good.
   if (status.st_size == node.opened_size && same(status.st_mtim, node.opened_time)) out.open_flags = FOPEN_KEEP_CACHE;
@@ -129,10 +130,9 @@ int ShareServer::tmpfile(Call& call) {
   Fd path(::open(path_of(fd.get()).c_str(), O_PATH | O_CLOEXEC));
   if (!path) return errno;
   Entry entry;
-  if (int error = hold_file(std::move(path), *call.node->share, entry)) return error;
+  if (int error = hold_file(std::move(path), *call.node->share, entry, Age::just_made)) return error;
   Node& node = *nodes_.find(entry.id);
-  int error = record_new(node, owner);
-  if (!error) error = attributes(node, entry.attributes);
+  int error = record_new(node, owner, entry.attributes);
   if (error) {
     nodes_.forget(entry.id, 1);
     return error;

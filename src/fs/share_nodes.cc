@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "fs/device_number.h"
+#include "fs/host_status.h"
 #include "fs/share_server.h"
 
 namespace msb::fs {
@@ -40,7 +41,7 @@ bool can_be_noted(uint32_t mode) {
 }  // namespace
 
 int ShareServer::host_status(const Node& node, struct stat& status) const {
-  return ::fstatat(node.fd.get(), "", &status, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? errno : 0;
+  return status_of(node.fd.get(), status);
 }
 
 void ShareServer::load_record(Node& node, const struct stat& status) const {
@@ -72,6 +73,11 @@ int ShareServer::attributes(Node& node, fuse_attr& out) {
   }
   struct stat status{};
   if (int error = host_status(node, status)) return error;
+  attributes_from(node, status, out);
+  return 0;
+}
+
+void ShareServer::attributes_from(Node& node, struct stat status, fuse_attr& out) const {
   load_record(node, status);
   apply_record(node, status);
   // Numbers are one device's; another one mounted below the root gets a range of its own.
@@ -90,21 +96,23 @@ int ShareServer::attributes(Node& node, fuse_attr& out) {
   out.gid = status.st_gid;
   out.rdev = encode_device(status.st_rdev);
   out.blksize = static_cast<uint32_t>(status.st_blksize);
-  return 0;
 }
 
-int ShareServer::hold_file(Fd fd, const Share& share, Entry& entry) {
+int ShareServer::hold_file(Fd fd, const Share& share, Entry& entry, Age age) {
   struct stat status{};
-  if (::fstatat(fd.get(), "", &status, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) return errno;
+  if (int error = status_of(fd.get(), status)) return error;
   auto id = nodes_.hold(std::move(fd), share, status);
   if (!id) return ENFILE;
   entry.id = *id;
-  int error = attributes(*nodes_.find(*id), entry.attributes);
-  if (error) nodes_.forget(*id, 1);
-  return error;
+  Node& node = *nodes_.find(*id);
+  if (age == Age::just_made && node.lookups == 1)
+    node.record_time = status.st_ctim;
+  else
+    attributes_from(node, status, entry.attributes);
+  return 0;
 }
 
-int ShareServer::hold_entry(const Node& directory, const std::string& name, Entry& entry) {
+int ShareServer::hold_entry(const Node& directory, const std::string& name, Entry& entry, Age age) {
   const Share* share = directory.share;
   Fd fd;
   if (share) {
@@ -118,7 +126,7 @@ int ShareServer::hold_entry(const Node& directory, const std::string& name, Entr
     if (!copy) return copy.error().errnum();
     fd = std::move(*copy);
   }
-  return hold_file(std::move(fd), *share, entry);
+  return hold_file(std::move(fd), *share, entry, age);
 }
 
 int ShareServer::add_entry(FuseReply& reply, const Entry& entry, uint32_t trust_ms) {

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <set>
 
+#include "fs/host_status.h"
+
 namespace msb::fs {
 
 Result<std::unique_ptr<ShareServer>> ShareServer::create(std::vector<Share> shares, Options options) {
@@ -192,7 +194,7 @@ std::string ShareServer::path_of(int fd) const {
 bool ShareServer::is_top(const Node& node) {
   if (!node.share || !S_ISDIR(node.mode)) return false;
   struct stat status{};
-  return ::fstat(node.fd.get(), &status) == 0 && status.st_dev == node.share->device &&
+  return status_of(node.fd.get(), status) == 0 && status.st_dev == node.share->device &&
          status.st_ino == node.share->inode;
 }
 

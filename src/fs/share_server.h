@@ -88,12 +88,15 @@ class ShareServer {
   int readlink(Call& call);
   int host_status(const Node& node, struct stat& status) const;
   int attributes(Node& node, fuse_attr& out);
+  void attributes_from(Node& node, struct stat status, fuse_attr& out) const;
   void load_record(Node& node, const struct stat& status) const;
   void apply_record(const Node& node, struct stat& status) const;
   int store_record(Node& node, const OwnerRecord& record);
   int set_owner_and_mode(Node& node, const fuse_setattr_in& in);
-  int hold_entry(const Node& directory, const std::string& name, Entry& entry);
-  int hold_file(Fd fd, const Share& share, Entry& entry);
+  // Of a file made a moment ago nobody has noted anything yet, and its attributes are still to be set.
+  enum class Age { unknown, just_made };
+  int hold_entry(const Node& directory, const std::string& name, Entry& entry, Age age = Age::unknown);
+  int hold_file(Fd fd, const Share& share, Entry& entry, Age age = Age::unknown);
   int reply_entry(Call& call, const std::string& name);
   int add_entry(FuseReply& reply, const Entry& entry, uint32_t trust_ms);
   static bool is_top(const Node& node);  // a share's own directory
@@ -141,7 +144,7 @@ class ShareServer {
   int move(Call& call, uint64_t new_directory, uint32_t flags);
   OwnerRecord owner_of_new(const FuseRequest& request, Node& directory, uint32_t mode);
   static uint32_t host_mode(const ShareOptions& options, uint32_t mode);
-  int record_new(Node& node, const OwnerRecord& owner);
+  int record_new(Node& node, const OwnerRecord& owner, fuse_attr& out);
   int finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry);
 
   // share_counting.cc: what the share's quota is told; without one, nothing

@@ -11,7 +11,7 @@
 
 #include "disk/disk_lock.h"
 #include "disk/qcow2.h"
-#include "fs/usage_record.h"
+#include "fs/open_share.h"
 #include "kvm/kernel_words.h"
 #include "kvm/machine_config.h"
 #include "kvm/system_calls.h"
@@ -103,9 +103,11 @@ Result<DiskConfig> give_disk(const DiskSpec& disk, Inventory& inventory) {
 }
 
 Result<ShareConfig> give_share(const state::ShareSpec& spec, Inventory& inventory) {
-  MSB_TRY(Fd directory, open_file(spec.path, O_PATH | O_DIRECTORY));
+  state::ShareSpec directory_only = spec;
+  directory_only.quota_bytes = 0;
+  MSB_TRY(fs::Share opened, fs::open_share(directory_only));
   ShareConfig config{.name = spec.name,
-                     .fd = inventory.share(spec, std::move(directory)),
+                     .fd = inventory.share(spec, std::move(opened.root)),
                      .only = spec.only,
                      .read_only = spec.read_only,
                      .ownership = static_cast<uint8_t>(spec.ownership),
