@@ -80,8 +80,9 @@ int ShareServer::attributes(Node& node, fuse_attr& out) {
 void ShareServer::attributes_from(Node& node, struct stat status, fuse_attr& out) const {
   load_record(node, status);
   apply_record(node, status);
-  // Numbers are one device's; another one mounted below the root gets a range of its own.
-  out.ino = status.st_dev == node.share->device ? status.st_ino : status.st_ino ^ (uint64_t{status.st_dev} << 44);
+  // For the guest all shares are one device, so that files of different devices must not have the same number: those
+  // of the first share's are as they are, each other device gets a range of its own.
+  out.ino = status.st_dev == shares_.front().device ? status.st_ino : status.st_ino ^ (uint64_t{status.st_dev} << 44);
   out.size = static_cast<uint64_t>(status.st_size);
   out.blocks = static_cast<uint64_t>(status.st_blocks);
   out.atime = static_cast<uint64_t>(status.st_atim.tv_sec);

@@ -1,5 +1,7 @@
 // The walls round the thread that serves shares.
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <vector>
@@ -26,6 +28,18 @@ constexpr const char* kAllowed[] = {
     "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "futex", "set_robust_list", "rseq", "sigaltstack",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "gettid", "getpid", "sched_yield", "exit", "exit_group",
     "getrandom"};
+
+// Root's thread writes what root owns, whoever owns the files; nothing else of what root may do is left to it.
+Result<> drop_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct held[2]{};
+  if (::syscall(SYS_capget, &header, held) < 0) return fail_errno("look at a thread's capabilities");
+  constexpr uint32_t kKept = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER;
+  const uint32_t kept = held[0].permitted & kKept;
+  __user_cap_data_struct few[2]{{kept, kept, 0}, {0, 0, 0}};
+  if (::syscall(SYS_capset, &header, few) < 0) return fail_errno("drop a thread's capabilities");
+  return {};
+}
 
 }  // namespace
 
@@ -57,6 +71,7 @@ Result<fence::WallReports> restrain_share_thread(const std::vector<fs::Share>& s
   fence::WallReports reports;
   MSB_TRY(auto paths, fence::restrict_paths(grants));
   reports.push_back(std::move(paths));
+  MSB_CHECK(drop_capabilities());
   MSB_TRY(auto calls, fence::restrict_calls(filter));
   reports.push_back(std::move(calls));
   return reports;

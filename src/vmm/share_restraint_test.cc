@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -75,6 +76,13 @@ TEST_F(ShareRestraint, KeepsItFromEverythingElse) {
   EXPECT_EQ(opening("/other/f", O_RDONLY), EACCES);
   EXPECT_EQ(fate_of([] { return ::open("/etc/passwd", O_RDONLY) < 0 ? errno : 0; }), EACCES);
   EXPECT_EQ(fate_of([&] { return ::mkfifoat(shares_[0].root.get(), "fifo", 0600) < 0 ? errno : 0; }), -SIGSYS);
+}
+
+// An ordinary user has none to begin with.
+TEST_F(ShareRestraint, KeepsNoCapabilityButThoseOverFiles) {
+  const std::string file = directory_.path() + "/shared/f";
+  EXPECT_EQ(fate_of([&] { return ::setxattr(file.c_str(), "user.test", "x", 1, 0) < 0 ? errno : 0; }), 0);
+  EXPECT_EQ(fate_of([&] { return ::setxattr(file.c_str(), "trusted.test", "x", 1, 0) < 0 ? errno : 0; }), EPERM);
 }
 
 TEST_F(ShareRestraint, KillsItWhenItReachesOut) {
