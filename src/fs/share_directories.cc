@@ -122,7 +122,7 @@ int ShareServer::add_name(Listing& listing, const HostEntry& entry) {
   if (listing.detail == Detail::entries) {
     Entry found;
     // "." and ".." are not looked up; neither is what has vanished meanwhile or cannot be held: node id 0 says so.
-    if (!is_dots(entry.name) && hold_entry(listing.directory, entry.name, found) != 0) found = {};
+    if (!is_dots(entry.name) && !is_crowded() && hold_entry(listing.directory, entry.name, found) != 0) found = {};
     const Share* share = listing.directory.share;
     if (int error = add_entry(reply, found, share ? share->options.trust_ms : 0)) return error;
   }

@@ -134,7 +134,8 @@ int ShareServer::add_entry(FuseReply& reply, const Entry& entry, uint32_t trust_
   fuse_entry_out out{};
   out.nodeid = entry.id;
   out.attr = entry.attributes;
-  set_valid(trust_ms, out.entry_valid, out.entry_valid_nsec);
+  // A name that is not to be trusted at all is dropped after use, and what it named is forgotten.
+  set_valid(is_crowded() ? 0 : trust_ms, out.entry_valid, out.entry_valid_nsec);
   set_valid(trust_ms, out.attr_valid, out.attr_valid_nsec);
   if (reply.add(out)) return 0;
   if (entry.id != 0) nodes_.forget(entry.id, 1);

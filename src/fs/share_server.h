@@ -32,7 +32,8 @@ namespace msb::fs {
 class ShareServer {
  public:
   struct Options {
-    // Inodes that the guest may hold at once; each is an open descriptor here. Beyond: ENFILE in the guest.
+    // Inodes that the guest may hold at once; each is an open descriptor here. Beyond: ENFILE in the guest. From three
+    // quarters on the guest keeps no name longer than it uses it, so only what it has in use can come so far.
     uint32_t max_nodes = 500'000;
     uint32_t max_handles = 100'000;  // open files and directories, the same
     // A directory in which N is a magic link to descriptor N of this process; in a fence it has another name.
@@ -99,6 +100,7 @@ class ShareServer {
   int hold_file(Fd fd, const Share& share, Entry& entry, Age age = Age::unknown);
   int reply_entry(Call& call, const std::string& name);
   int add_entry(FuseReply& reply, const Entry& entry, uint32_t trust_ms);
+  bool is_crowded() const { return nodes_.size() >= options_.max_nodes / 4 * 3; }
   static bool is_top(const Node& node);  // a share's own directory
   // Whether the guest may know this name in this directory.
   static bool visible(const Node& directory, const std::string& name);

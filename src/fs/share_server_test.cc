@@ -437,6 +437,19 @@ TEST_F(ShareServerTest, SeeksPunchesAndCopies) {
   EXPECT_EQ(host_text("b"), "data");
 }
 
+TEST_F(ShareServerTest, AGuestThatHoldsManyFilesKeepsNoMoreNames) {
+  for (int i = 0; i < 8; ++i) put(cat("file", i));
+  serve(ShareOptions{}, {.max_nodes = 8});  // two nodes are root and share
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(guest_->lookup(kTop, cat("file", i)).as<fuse_entry_out>().entry_valid, 1u);
+  Answer crowded = guest_->lookup(kTop, "file3");
+  EXPECT_EQ(crowded.as<fuse_entry_out>().entry_valid, 0u);
+  EXPECT_EQ(crowded.as<fuse_entry_out>().attr_valid, 1u);
+  EXPECT_EQ(guest_->list(kTop, FUSE_READDIRPLUS).size(), 10u);
+  EXPECT_EQ(server_->nodes(), 6u);
+  guest_->forget(crowded.node());
+  EXPECT_EQ(guest_->lookup(kTop, "file0").as<fuse_entry_out>().entry_valid, 1u);
+}
+
 TEST_F(ShareServerTest, BoundsWhatTheGuestCanHold) {
   for (const char* name : {"a", "b", "c", "d"}) put(name);
   serve(ShareOptions{}, {.max_nodes = 4, .max_handles = 1});  // two nodes are root and share

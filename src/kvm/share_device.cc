@@ -28,16 +28,18 @@ Result<fs::Share> make_share(const ShareConfig& config, ShareFds fds) {
   return share;
 }
 
-// Every file that the guest knows of and every one it has open is a descriptor: as many as there may be.
+// Every file that the guest knows of and every one it has open is a descriptor: as many as there may be, and as the
+// host's memory that goes with them (1.5 KiB each) fits into the machine's control group.
 fs::ShareServer::Options server_options() {
   fs::ShareServer::Options options;
   options.descriptors = ".";
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return options;
+  constexpr rlim_t kMostNodes = 200'000;
   constexpr rlim_t kOfTheMachine = 1024;  // disks, events, processors: some hundred at most
   const rlim_t left = limit.rlim_cur - std::min(kOfTheMachine, limit.rlim_cur / 2);
   options.max_handles = static_cast<uint32_t>(std::min<rlim_t>(options.max_handles, left / 4));
-  options.max_nodes = static_cast<uint32_t>(std::min<rlim_t>(options.max_nodes, left - options.max_handles));
+  options.max_nodes = static_cast<uint32_t>(std::min<rlim_t>(kMostNodes, left - options.max_handles));
   return options;
 }
 
