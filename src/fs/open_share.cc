@@ -59,6 +59,7 @@ ShareOptions options_of(const state::ShareSpec& spec) {
   }
   options.host_modes = spec.host_modes == Spec::HostModes::private_ ? HostModes::private_ : HostModes::mirror;
   options.only = spec.only;
+  options.protect_hooks = spec.protect_hooks;
   return options;
 }
 

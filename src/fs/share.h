@@ -40,6 +40,8 @@ struct ShareOptions {
   // When not empty, the only name the guest sees in the share's own directory: how a single file is shared. It can be
   // written, but not removed or renamed, and nothing be put beside it.
   std::string only = {};
+  // Names that programs of the host run or obey (obeyed_names.h) can be read, but not made, changed, moved or removed.
+  bool protect_hooks = false;
 };
 
 struct Share {

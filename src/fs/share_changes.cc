@@ -79,7 +79,7 @@ int ShareServer::mkdir(Call& call) {
   auto in = call.request.take<fuse_mkdir_in>();
   auto name = call.request.take_name();
   if (!in || !name) return EINVAL;
-  if (!visible(*call.node, *name)) return EPERM;
+  if (!visible(*call.node, *name) || keeps(*call.node, *name)) return EPERM;
   if (!call.turn.fits(kInodeWeight)) return ENOSPC;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFDIR | (in->mode & kPermissions));
   if (::mkdirat(call.node->fd.get(), name->c_str(), host_mode(call.node->share->options, owner.mode)) < 0) return errno;
@@ -92,7 +92,7 @@ int ShareServer::mknod(Call& call) {
   auto in = call.request.take<fuse_mknod_in>();
   auto name = call.request.take_name();
   if (!in || !name) return EINVAL;
-  if (!visible(*call.node, *name)) return EPERM;
+  if (!visible(*call.node, *name) || keeps(*call.node, *name)) return EPERM;
   OwnerRecord owner = owner_of_new(call.request, *call.node, in->mode & (S_IFMT | kPermissions));
   if (!(owner.mode & S_IFMT)) owner.mode |= S_IFREG;
   const bool special = !S_ISREG(owner.mode);
@@ -114,7 +114,7 @@ int ShareServer::symlink(Call& call) {
   auto name = call.request.take_name();
   auto target = call.request.take_string();
   if (!name || !target) return EINVAL;
-  if (!visible(*call.node, *name)) return EPERM;
+  if (!visible(*call.node, *name) || keeps(*call.node, *name)) return EPERM;
   if (!call.turn.fits(kInodeWeight + target->size())) return ENOSPC;
   const OwnerRecord owner = owner_of_new(call.request, *call.node, S_IFLNK | 0777);
   if (::symlinkat(target->c_str(), call.node->fd.get(), name->c_str()) < 0) return errno;
@@ -131,6 +131,7 @@ int ShareServer::link(Call& call) {
   Node* source = nodes_.find(in->oldnodeid);
   if (!source) return ESTALE;
   if (source->share != call.node->share) return EXDEV;
+  if (keeps(*call.node, *name) || keeps(*source)) return EPERM;
   // Through the magic link, which is the node itself: AT_EMPTY_PATH would want a capability.
   if (::linkat(AT_FDCWD, path_of(source->fd.get()).c_str(), call.node->fd.get(), name->c_str(), AT_SYMLINK_FOLLOW) < 0)
     return errno;
@@ -148,14 +149,14 @@ int ShareServer::remove(Call& call, const std::string& name, int flags) {
 int ShareServer::unlink(Call& call) {
   auto name = call.request.take_name();
   if (!name) return EINVAL;
-  if (!call.node->share->options.only.empty()) return EPERM;
+  if (!call.node->share->options.only.empty() || keeps(*call.node, *name)) return EPERM;
   return remove(call, *name, 0);
 }
 
 int ShareServer::rmdir(Call& call) {
   auto name = call.request.take_name();
   if (!name) return EINVAL;
-  if (!call.node->share->options.only.empty()) return EPERM;
+  if (!call.node->share->options.only.empty() || keeps(*call.node, *name)) return EPERM;
   return remove(call, *name, AT_REMOVEDIR);
 }
 
@@ -179,6 +180,7 @@ int ShareServer::move(Call& call, uint64_t new_directory, uint32_t flags) {
   Node* target = nodes_.find(new_directory);
   if (!target) return ESTALE;
   if (target->share != call.node->share) return EXDEV;
+  if (keeps(*call.node, *from) || keeps(*target, *to)) return EPERM;
   const Victim victim = find_victim(call, *target, *to);
   if (::renameat2(call.node->fd.get(), from->c_str(), target->fd.get(), to->c_str(), flags) < 0) return errno;
   // Exchanged, it has the other name now.

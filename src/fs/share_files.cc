@@ -15,8 +15,9 @@ namespace msb::fs {
 namespace {
 
 // Flags of open(2) that mean on the host what they mean in the guest. Not O_DIRECT: the guest's buffers keep no
-// alignment. Not O_NOATIME: only owners may.
-constexpr uint32_t kOpenFlags = O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC;
+// alignment. Not O_NOATIME: only owners may. Not O_APPEND: each write says whether it appends, and what the guest's
+// kernel writes back of a mapping has a place of its own.
+constexpr uint32_t kOpenFlags = O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC;
 
 bool writes(uint32_t flags) {
   return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
@@ -81,6 +82,7 @@ int ShareServer::open(Call& call) {
   auto in = call.request.take<fuse_open_in>();
   if (!in) return EINVAL;
   if (call.node->share->options.writable == Writable::no && writes(in->flags)) return EROFS;
+  if (writes(in->flags) && keeps(*call.node)) return EPERM;
   if (handles_.full()) return ENFILE;
   Fd fd;
   if (int error = counted(call.turn, *call.node, {}, [&] { return reopen(*call.node, in->flags, fd); })) return error;
@@ -91,7 +93,7 @@ int ShareServer::create_file(Call& call) {
   auto in = call.request.take<fuse_create_in>();
   auto name = call.request.take_name();
   if (!in || !name) return EINVAL;
-  if (!visible(*call.node, *name)) return EPERM;
+  if (!visible(*call.node, *name) || keeps(*call.node, *name)) return EPERM;
   if (handles_.full()) return ENFILE;
   if (call.reply.room() < sizeof(fuse_entry_out) + sizeof(fuse_open_out)) return EINVAL;
   const ShareOptions& options = call.node->share->options;
@@ -164,13 +166,15 @@ int ShareServer::write(Call& call) {
   auto data = call.request.data(in->size);
   if (size_of(data) < in->size || call.reply.room() < sizeof(fuse_write_out)) return EINVAL;
   uint64_t done = 0;
-  const bool appends = call.turn && (::fcntl(handle->fd.get(), F_GETFL) & O_APPEND) != 0;
+  // At the end that the host's file has now, wherever the guest believes it is.
+  const bool appends = (in->flags & O_APPEND) != 0 && (in->write_flags & FUSE_WRITE_CACHE) == 0;
   const Reach reach{.end = in->offset + in->size, .appends = appends, .length = in->size};
   int error = counted(call.turn, *call.node, reach, [&] {
     return transfer_all(
         to_iovec(data), in->offset,
         [&](const iovec* vectors, int count, off_t offset) {
-          return ::pwritev(handle->fd.get(), vectors, count, offset);
+          return appends ? ::pwritev2(handle->fd.get(), vectors, count, 0, RWF_APPEND)
+                         : ::pwritev(handle->fd.get(), vectors, count, offset);
         },
         done);
   });

@@ -216,6 +216,7 @@ int ShareServer::setattr(Call& call) {
   auto in = call.request.take<fuse_setattr_in>();
   if (!in) return EINVAL;
   Node& node = *call.node;
+  if (keeps(node)) return EPERM;
   if (in->valid & FATTR_SIZE) {
     if (!S_ISREG(node.mode)) return EINVAL;
     if (in->size > INT64_MAX) return EFBIG;

@@ -92,7 +92,7 @@ TEST_F(ShareQuotaTest, NoWayOfGrowingIsFree) {
   const uint64_t node = made.node(), handle = FuseGuest::handle_of(made);
   ASSERT_EQ(one.guest->write(node, handle, 0, std::string(60'000, 'x')).error, 0);
   // O_APPEND: the offset says nothing.
-  EXPECT_EQ(one.guest->write(node, handle, 0, std::string(60'000, 'x')).error, ENOSPC);
+  EXPECT_EQ(one.guest->write(node, handle, 0, std::string(60'000, 'x'), O_APPEND).error, ENOSPC);
   EXPECT_EQ(one.truncate(node, kLimit), ENOSPC);
   EXPECT_EQ(one.fallocate(node, handle, 0, kLimit, 0), ENOSPC);
   EXPECT_EQ(one.fallocate(node, handle, 0, kLimit, FALLOC_FL_ZERO_RANGE), ENOSPC);
@@ -257,7 +257,7 @@ TEST_F(ShareQuotaTest, CountsRightlyWhateverTheGuestsDo) {
     User& who = users[below(2)];
     switch (below(10)) {
       case 0:
-        hold(who, who.guest->create(kTop, name(), 0644, O_RDWR | (below(2) ? O_TRUNC : 0) | (below(4) ? 0 : O_APPEND)));
+        hold(who, who.guest->create(kTop, name(), 0644, O_RDWR | (below(2) ? O_TRUNC : 0)));
         break;
       case 1: {
         Answer made = who.guest->mkdir(kTop, name());
@@ -290,7 +290,8 @@ TEST_F(ShareQuotaTest, CountsRightlyWhateverTheGuestsDo) {
         const size_t at = below(static_cast<uint32_t>(open.size()));
         auto [whose, node, handle] = open[at];
         const uint32_t what = below(4), size = below(30'000);
-        if (what == 0) whose->guest->write(node, handle, below(20'000), std::string(size, 'x'));
+        if (what == 0)
+          whose->guest->write(node, handle, below(20'000), std::string(size, 'x'), below(4) ? 0 : uint32_t{O_APPEND});
         if (what == 1) whose->truncate(node, size);
         if (what == 2) whose->fallocate(node, handle, below(20'000), size + 1, below(2) ? 0 : FALLOC_FL_ZERO_RANGE);
         if (what != 3) break;

@@ -2,11 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <set>
 
 #include "fs/host_status.h"
+#include "fs/obeyed_names.h"
 
 namespace msb::fs {
 
@@ -196,6 +200,30 @@ bool ShareServer::is_top(const Node& node) {
   struct stat status{};
   return status_of(node.fd.get(), status) == 0 && status.st_dev == node.share->device &&
          status.st_ino == node.share->inode;
+}
+
+// Where the file is now, as the host's kernel knows it; nothing when that is not in the share any more.
+std::optional<std::string> ShareServer::path_in_share(const Node& node) const {
+  auto path_at = [&](int fd) -> std::optional<std::string> {
+    std::array<char, PATH_MAX> path;
+    const ssize_t length = ::readlinkat(AT_FDCWD, path_of(fd).c_str(), path.data(), path.size());
+    if (length <= 0 || static_cast<size_t>(length) == path.size()) return std::nullopt;
+    return std::string(path.data(), static_cast<size_t>(length));
+  };
+  auto root = path_at(node.share->root.get()), path = path_at(node.fd.get());
+  if (!root || !path) return std::nullopt;
+  if (*path == *root) return "";
+  if (!root->ends_with('/')) root->push_back('/');
+  if (!path->starts_with(*root)) return std::nullopt;
+  return path->substr(root->size());
+}
+
+bool ShareServer::keeps(const Node& node, std::string_view name) const {
+  if (!node.share->options.protect_hooks) return false;
+  auto path = path_in_share(node);
+  if (!path) return true;
+  if (name.empty()) return is_obeyed(*path);
+  return is_obeyed(path->empty() ? name : cat(*path, "/", name));
 }
 
 bool ShareServer::visible(const Node& directory, const std::string& name) {

@@ -104,6 +104,10 @@ class ShareServer {
   static bool is_top(const Node& node);  // a share's own directory
   // Whether the guest may know this name in this directory.
   static bool visible(const Node& directory, const std::string& name);
+  // Whether the share's options keep the guest from changing this: the file, or what the name in this directory stands
+  // for or would.
+  bool keeps(const Node& node, std::string_view name = {}) const;
+  std::optional<std::string> path_in_share(const Node& node) const;
   std::string path_of(int fd) const;
 
   // share_files.cc

@@ -81,6 +81,17 @@ TEST_F(ShareServerTest, ReadsAndWritesFiles) {
   EXPECT_EQ(server_->handles(), 0u);
 }
 
+TEST_F(ShareServerTest, AppendsAtTheEndTheHostSees) {
+  Answer made = guest_->create(kTop, "a", 0644, O_RDWR | O_APPEND);
+  const uint64_t node = made.node(), handle = FuseGuest::handle_of(made);
+  ASSERT_EQ(guest_->write(node, handle, 0, "one", O_APPEND).error, 0);
+  ASSERT_EQ(guest_->write(node, handle, 0, "two", O_APPEND).error, 0);
+  EXPECT_EQ(host_text("a"), "onetwo");
+  // A page of a mapping goes where it belongs, whatever the file was opened with.
+  ASSERT_EQ(guest_->write(node, handle, 0, "ONE", O_APPEND, FUSE_WRITE_CACHE).error, 0);
+  EXPECT_EQ(host_text("a"), "ONEtwo");
+}
+
 TEST_F(ShareServerTest, AMebibyteInOneRequest) {
   const std::string data(kMaxData, 'x');
   Answer made = guest_->create(kTop, "a");

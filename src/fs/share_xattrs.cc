@@ -64,6 +64,7 @@ int ShareServer::setxattr(Call& call) {
   if (!fixed || !name || fixed->size > XATTR_SIZE_MAX) return EINVAL;
   auto value = call.request.take_bytes(fixed->size);
   if (!value) return EINVAL;
+  if (keeps(*call.node)) return EPERM;
   std::string host_name;
   if (int error = host_name_of(call.node->share->options, *name, host_name)) return error;
   const std::string path = path_of(call.node->fd.get());
@@ -104,6 +105,7 @@ int ShareServer::listxattr(Call& call) {
 int ShareServer::removexattr(Call& call) {
   auto name = call.request.take_string();
   if (!name) return EINVAL;
+  if (keeps(*call.node)) return EPERM;
   std::string host_name;
   if (int error = host_name_of(call.node->share->options, *name, host_name)) return error == EPERM ? ENODATA : error;
   return ::removexattr(path_of(call.node->fd.get()).c_str(), host_name.c_str()) < 0 ? errno : 0;

@@ -90,7 +90,7 @@ std::vector<Call> calls_of(ThreadRole role) {
                   SYS_mkdirat,  SYS_renameat,   SYS_renameat2,  SYS_ftruncate,   SYS_truncate,        SYS_utimensat,
                   SYS_chmod,    SYS_fchownat,   SYS_setxattr,   SYS_listxattr,   SYS_removexattr,     SYS_symlinkat,
                   SYS_linkat,   SYS_fallocate,  SYS_fsync,      SYS_fdatasync,   SYS_copy_file_range, SYS_fstatfs,
-                  SYS_syncfs,   SYS_epoll_ctl,  SYS_getrandom});
+                  SYS_syncfs,   SYS_epoll_ctl,  SYS_getrandom,  SYS_pwritev2});
       calls.push_back(with_argument(SYS_fcntl, 1, {F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_OFD_SETLKW}));
       break;
   }

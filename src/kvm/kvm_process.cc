@@ -110,6 +110,7 @@ Result<ShareConfig> give_share(const state::ShareSpec& spec, Inventory& inventor
                      .fd = inventory.share(spec, std::move(opened.root)),
                      .only = spec.only,
                      .read_only = spec.read_only,
+                     .protect_hooks = spec.protect_hooks,
                      .ownership = static_cast<uint8_t>(spec.ownership),
                      .host_modes = static_cast<uint8_t>(spec.host_modes),
                      .quota_bytes = spec.quota_bytes};

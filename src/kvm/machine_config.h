@@ -31,6 +31,7 @@ struct ShareConfig {
   int32_t fd = -1;  // O_PATH
   std::string only = {};
   bool read_only = false;
+  bool protect_hooks = false;
   uint8_t ownership = 0;     // fs::Ownership
   uint8_t host_modes = 0;    // fs::HostModes
   uint64_t quota_bytes = 0;  // 0: none
@@ -40,6 +41,7 @@ struct ShareConfig {
     field("fd", self.fd);
     field("only", self.only);
     field("read_only", self.read_only);
+    field("protect_hooks", self.protect_hooks);
     field("ownership", self.ownership);
     field("host_modes", self.host_modes);
     field("quota_bytes", self.quota_bytes);

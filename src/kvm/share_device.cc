@@ -16,6 +16,7 @@ Result<fs::Share> make_share(const ShareConfig& config, ShareFds fds) {
     return fail(ErrorKind::internal, cat("the configuration of the share ", config.name, " makes no sense"));
   fs::Share share{config.name, std::move(fds.directory)};
   share.options.only = config.only;
+  share.options.protect_hooks = config.protect_hooks;
   share.options.writable = config.read_only ? fs::Writable::no : fs::Writable::yes;
   share.options.ownership = static_cast<fs::Ownership>(config.ownership);
   share.options.host_modes = static_cast<fs::HostModes>(config.host_modes);

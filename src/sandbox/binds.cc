@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/units.h"
+#include "fs/obeyed_names.h"
 
 namespace msb {
 namespace {
@@ -92,7 +93,6 @@ Result<> check_access(const Mount& mount, const std::string& source) {
 }  // namespace
 
 Result<> resolve_bind(Mount& mount, const state::Home& home, Resolution resolution) {
-  if (mount.protect_hooks) return fail(ErrorKind::unsupported, cat(mount.source, ": this msb cannot protect hooks"));
   MSB_TRY(std::string source, real_path(mount.source));
   if (resolution == Resolution::again && !mount.follow_root_symlinks && source != mount.source)
     return refuse(ErrorKind::invalid_config, cat(mount.source, " leads through a symbolic link now, to ", source),
@@ -100,6 +100,9 @@ Result<> resolve_bind(Mount& mount, const state::Home& home, Resolution resoluti
   MSB_CHECK(check_type(mount, source));
   MSB_CHECK(check_access(mount, source));
   MSB_CHECK(keep_home_apart(mount, source, home));
+  if (mount.protect_hooks && !mount.read_only && fs::is_obeyed(source))
+    return refuse(ErrorKind::invalid_config, cat(source, " is itself what protect-hooks protects"),
+                  "share the directory above it, or add :ro");
   const bool keep_links = mount.follow_root_symlinks && resolution == Resolution::first;
   mount.source = keep_links ? std::filesystem::absolute(mount.source).string() : std::move(source);
   return {};

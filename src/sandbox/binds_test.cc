@@ -107,6 +107,21 @@ TEST_F(Binds, the_home_is_never_shared) {
   EXPECT_TRUE(resolve(beside));
 }
 
+TEST_F(Binds, what_hooks_are_is_not_shared_as_protected) {
+  ASSERT_TRUE(make_dirs(top_ + "/work/.git/hooks"));
+  for (const char* name : {"/work/.git", "/work/.git/hooks"}) {
+    Mount mount = bind(name);
+    mount.protect_hooks = true;
+    EXPECT_THAT(error_of(mount).to_string(), HasSubstr("protect-hooks")) << name;
+    mount.protect_hooks = false;
+    EXPECT_TRUE(resolve(mount)) << name;
+  }
+  Mount mount = bind("/work");
+  mount.protect_hooks = true;
+  ASSERT_TRUE(resolve(mount));
+  EXPECT_TRUE(share_of(mount, "0").protect_hooks);
+}
+
 TEST_F(Binds, terms_reach_the_share) {
   Mount mount = bind("/work");
   mount.stat_virtualization = StatVirtualization::off;

@@ -129,8 +129,12 @@ class FuseGuest {
     in.size = size;
     return call(FUSE_READ, node, bytes_of(in));
   }
-  Answer write(uint64_t node, uint64_t handle, uint64_t offset, std::string_view data) {
+  // `flags`: those of the guest's open file; `write_flags`: FUSE_WRITE_CACHE when its kernel writes back.
+  Answer write(uint64_t node, uint64_t handle, uint64_t offset, std::string_view data, uint32_t flags = 0,
+               uint32_t write_flags = 0) {
     fuse_write_in in{};
+    in.flags = flags;
+    in.write_flags = write_flags;
     in.fh = handle;
     in.offset = offset;
     in.size = static_cast<uint32_t>(data.size());
