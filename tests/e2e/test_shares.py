@@ -367,6 +367,20 @@ def test_a_quota_bounds_what_is_added(msb, tmp_path):
     assert (tmp_path / "big").stat().st_size <= 4 << 20
 
 
+def test_what_the_hosts_git_would_run_can_be_protected(msb, tmp_path):
+    (tmp_path / ".git/hooks").mkdir(parents=True)
+    (tmp_path / ".git/config").write_text("[core]\n")
+    (tmp_path / "evil").write_text("#!/bin/sh\n")
+    tries = ["cp evil .git/hooks/pre-commit", "ln evil .git/hooks/pre-push", "mv evil .git/config", "echo >> .git/config", "chmod 777 .git/hooks",
+             "mv .git old", "rm -r .git/hooks", "mkdir sub/.git", "ln -s /evil .git/commondir", "mkdir .vscode", "mv sub .Git"]
+    script = "mkdir sub; " + "".join(f"{attempt} 2>/dev/null && echo '{attempt} worked'; " for attempt in tries)
+    script += "echo ref > .git/HEAD && mkdir -p .git/refs/heads && mv sub other && echo works"
+    assert msb.ok("run", "busybox", "-v", f"{tmp_path}:/work:protect-hooks", "-w", "/work", "--", "sh", "-c", script) == "works\n"
+    assert sorted(os.listdir(tmp_path / ".git")) == ["HEAD", "config", "hooks", "refs"]
+    assert (tmp_path / ".git/config").read_text() == "[core]\n"
+    assert os.listdir(tmp_path / ".git/hooks") == []
+
+
 @pytest.mark.skipif(MACHINE == "kvm" and os.geteuid() == 0, reason="only root may use /dev/kvm here")
 def test_an_ordinary_users_guest_has_root(registry):
     """chown, chmod and mknod in the guest need no rights on the host."""
