@@ -57,6 +57,10 @@ TEST(ParseDisk, what_is_wrong_is_named) {
   EXPECT_FALSE(Mount::parse_disk("disk.raw:/data:format=vmdk"));
 }
 
+std::string hint_of(const Result<Mount>& refused) {
+  return refused || refused.error().hints().empty() ? "none" : refused.error().hints().front();
+}
+
 TEST(ParseVolume, a_path_is_a_bind_and_a_name_a_volume) {
   for (const char* source : {".", "..", "/a", "./a", "../a", "~/a", "~", "/a:b"})
     EXPECT_EQ(Mount::parse_volume(cat(source, ":/x"))->kind, Mount::Kind::bind) << source;
@@ -92,12 +96,12 @@ TEST(ParseVolume, defaults) {
 }
 
 TEST(ParseVolume, what_is_wrong_is_named) {
-  EXPECT_THAT(Mount::parse_volume("./src:work").error().to_string(), HasSubstr("absolute"));
+  EXPECT_THAT(hint_of(Mount::parse_volume("./src:work")), HasSubstr("absolute"));
   EXPECT_THAT(Mount::parse_volume(":/work").error().to_string(), HasSubstr("mounted where"));
   EXPECT_THAT(Mount::parse_volume("/a:/b:ro,noexec,ro").error().to_string(), HasSubstr("twice"));
   EXPECT_THAT(Mount::parse_volume("/a:/b:quota=1G,quota=2G").error().to_string(), HasSubstr("twice"));
   for (const char* given : {"suid", "exec", "dev"})
-    EXPECT_THAT(Mount::parse_volume(cat("/a:/b:", given)).error().to_string(), HasSubstr(cat("say no", given)));
+    EXPECT_THAT(hint_of(Mount::parse_volume(cat("/a:/b:", given))), HasSubstr(cat("say no", given)));
   for (const char* wrong : {"kind=dir", "size=1G", "format=raw", "stat-virt=maybe", "quota=0", "quota=x", "ro=1", ""})
     EXPECT_FALSE(Mount::parse_volume(cat("/a:/b:", wrong))) << wrong;
   for (const char* wrong : {"kind=tape", "format=raw", "protect-hooks", "follow-root-symlinks", "fstype="})
