@@ -51,6 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     options.host_modes = *mode & 2 ? HostModes::private_ : HostModes::mirror;
     if (*mode & 4) options.only = "a";
     if (*mode & 8) quota = Quota::of_growth(kQuota);
+    options.protect_hooks = (*mode & 16) != 0;
   }
   const Quota* bound = quota.get();
   std::vector<Share> shares;

@@ -122,6 +122,17 @@ TEST_F(Binds, what_hooks_are_is_not_shared_as_protected) {
   EXPECT_TRUE(share_of(mount, "0").protect_hooks);
 }
 
+// /proc has no attributes.
+TEST_F(Binds, owners_need_attributes_to_be_kept_in) {
+  Mount mount{.kind = Mount::Kind::bind, .target = "/x", .source = "/proc"};
+  EXPECT_EQ(error_of(mount).kind(), ErrorKind::unsupported);
+  mount.stat_virtualization = StatVirtualization::relaxed;
+  EXPECT_TRUE(resolve(mount));
+  mount.stat_virtualization = StatVirtualization::strict;
+  mount.read_only = true;
+  EXPECT_TRUE(resolve(mount));
+}
+
 TEST_F(Binds, terms_reach_the_share) {
   Mount mount = bind("/work");
   mount.stat_virtualization = StatVirtualization::off;
