@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <thread>
 
+#include "base/temp_dir.h"
 #include "base/units.h"
 #include "kvm/running_machine.h"
 #include "kvm/testing/tiny_guest.h"
@@ -75,7 +77,7 @@ class MachineTest : public ::testing::Test {
     console = std::move(console_pair.first);
     config.agent_fd = give(std::move(agent_pair.second));
     config.console_fd = give(std::move(console_pair.second));
-    return Machine::build(*reactor, *mailbox, config, {});
+    return Machine::build(*reactor, *mailbox, config, hooks);
   }
   void add_disk(std::string format, size_t size, bool read_only) {
     Fd file(::memfd_create("disk", MFD_CLOEXEC));
@@ -118,6 +120,7 @@ class MachineTest : public ::testing::Test {
   }
 
   MachineConfig config;
+  Machine::Hooks hooks;
   std::unique_ptr<Reactor> reactor;
   std::unique_ptr<Mailbox> mailbox;
   Fd agent, console;
@@ -297,6 +300,33 @@ TEST_F(MachineTest, a_disk_of_another_shape_than_its_format_is_refused) {
   config.disks.clear();
   add_disk("qcow2", 4096, false);
   EXPECT_NE(why_not().find("disk 0"), std::string::npos);
+}
+
+TEST_F(MachineTest, SharesAreOneDeviceBehindTheDisksWithAThreadOfItsOwn) {
+  TempDir directory = TempDir::create().value();
+  for (const char* name : {"0", "1"})
+    config.shares.push_back({.name = name, .fd = give(open_file(directory.path(), O_PATH | O_DIRECTORY))});
+  std::thread::id prepared;
+  hooks.prepare_share_thread = [&](const std::vector<int>& usage) {
+    EXPECT_TRUE(usage.empty());
+    prepared = std::this_thread::get_id();
+    return Result<>();
+  };
+  constexpr uint32_t kShares = 3, kDeviceId = 8;  // after console, entropy and balloon
+  run(join({say_memory(0xd0000000 + kShares * 4096 + kDeviceId), kReset}));
+  EXPECT_EQ(end->cause, VcpuEnd::Cause::guest) << end->message;
+  EXPECT_EQ(said(), std::string("\x1a\0\0\0", 4));
+  EXPECT_NE(prepared, std::thread::id());
+  EXPECT_NE(prepared, std::this_thread::get_id());
+}
+
+TEST_F(MachineTest, AShareWhoseThreadCannotBeShutInIsNone) {
+  TempDir directory = TempDir::create().value();
+  config.shares.push_back({.name = "0", .fd = give(open_file(directory.path(), O_PATH | O_DIRECTORY))});
+  hooks.prepare_share_thread = [](const auto&) { return Result<>(fail(ErrorKind::io, "no wall")); };
+  EXPECT_EQ(why_not(), "no wall");
+  config.shares[0] = {.name = "..", .fd = give(open_file(directory.path(), O_PATH | O_DIRECTORY))};
+  EXPECT_NE(why_not().find("'..'"), std::string::npos);
 }
 
 }  // namespace
