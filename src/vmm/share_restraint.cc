@@ -17,17 +17,17 @@ using fence::SeccompPolicy;
 
 constexpr const char* kAllowed[] = {
     // The host's files, by descriptors the server holds: where they may lead is Landlock's affair.
-    "open", "openat", "close", "read", "write", "pread64", "pwrite64", "preadv", "pwritev", "pwritev2", "lseek",
-    "fstat", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "readlink", "readlinkat", "getdents64",
-    "ftruncate", "fallocate", "copy_file_range", "fsync", "fdatasync", "syncfs", "chmod", "fchmodat", "fchownat",
-    "utimensat", "mkdirat", "symlinkat", "linkat", "unlinkat", "renameat", "renameat2", "truncate", "getxattr",
-    "setxattr", "listxattr", "removexattr", "fcntl",
+    "open", "openat", "close", "read", "write", "pread64", "pwrite64", "preadv", "pwritev", "pwritev2", "writev",
+    "lseek", "fstat", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "readlink", "readlinkat",
+    "getdents64", "ftruncate", "fallocate", "copy_file_range", "fsync", "fdatasync", "syncfs", "chmod", "fchmodat",
+    "fchownat", "utimensat", "mkdirat", "symlinkat", "linkat", "unlinkat", "renameat", "renameat2", "truncate",
+    "getxattr", "setxattr", "listxattr", "removexattr", "fcntl",
     // Queues and what wakes the thread.
     "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "clock_gettime", "restart_syscall",
     // Memory, and the end of the thread or the process.
     "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "futex", "set_robust_list", "rseq", "sigaltstack",
-    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "gettid", "getpid", "sched_yield", "exit", "exit_group",
-    "getrandom"};
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "gettid", "getpid", "sched_yield", "sched_getaffinity", "exit",
+    "exit_group", "getrandom"};
 
 // Root's thread writes what root owns, whoever owns the files; nothing else of what root may do is left to it.
 Result<> drop_capabilities() {
