@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""The part of bench/shares that runs inside the nested test bed.
+
+    bench/shares_inside.py native|ours|reference PROGRAM SHARE_LOAD FILES MIB
+"""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from compare_inside import HOME, HUNG, Product, root_directory
+
+# The work of a large tree takes minutes on the emulated processor.
+DEADLINE = 1200.0
+
+
+def seconds_of(lines):
+    """What share_load printed: {name: [seconds, operations]}"""
+    found = {}
+    for line in lines.splitlines():
+        name, seconds, count = line.split()
+        found[name] = [float(seconds), int(count)]
+    return found
+
+
+def main():
+    name, program, load, files, mib = sys.argv[1:]
+    shared = pathlib.Path("/scratch/shared")
+    shared.mkdir()
+    if name == "native":
+        print(json.dumps(seconds_of(subprocess.run([load, shared, files, mib], capture_output=True, text=True, check=True).stdout)))
+        return
+    product = Product(name, program)
+    HOME.mkdir(parents=True)
+    root = root_directory()
+    shutil.copy2(load, pathlib.Path(root) / "bin/share_load")
+    product("run", *product.shape, root, "--", "true")  # from then on the root is known
+    found = {
+        "run": min(product("run", *product.shape, root, "--", "true") for _ in range(3)),
+        "run with a share": min(product("run", *product.shape, "-v", f"{shared}:/shared", root, "--", "true") for _ in range(3)),
+    }
+    words = [program, "run", *product.shape, "-v", f"{shared}:/shared", root, "--", "share_load", "/shared", files, mib]
+    try:
+        ran = subprocess.run(words, env=product.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE,
+                             check=False)
+    except subprocess.TimeoutExpired:
+        sys.exit(HUNG)
+    if ran.returncode != 0:
+        raise RuntimeError(f"{name}: {ran.returncode}\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    print(json.dumps({**found, **seconds_of(ran.stdout)}))
+
+
+main()
