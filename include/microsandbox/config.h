@@ -12,6 +12,7 @@
 
 #include <microsandbox/exec.h>
 #include <microsandbox/mount.h>
+#include <microsandbox/patch.h>
 
 namespace msb {
 
@@ -71,6 +72,7 @@ struct SandboxConfig {
   std::vector<ResourceLimit> rlimits = {};
   RootDisk root_disk = {};
   std::vector<Mount> mounts = {};
+  std::vector<Patch> patches = {};  // of OCI images and directories, in this order
   PullPolicy pull_policy = PullPolicy::if_missing;
   RegistryOptions registry = {};
   MachineChoice machine = MachineChoice::automatic;

@@ -61,6 +61,7 @@ void SandboxFlags::add_to(CLI::App& command) {
   add_repeatable(command, "--mount-named", named_, "VOLUME:PATH[:OPTIONS]: a named volume");
   add_repeatable(command, "--tmpfs", tmpfs_, "PATH[:SIZE][:OPTIONS]: a file system in memory");
   add_repeatable(command, "--mount-disk", disks_, "IMAGE:PATH[:OPTIONS]: a disk image (.raw .img .qcow2)");
+  patches_.add_to(command);
   command.add_option("--pull", pull_, "always, if-missing or never (if-missing)");
   command.add_option("--machine", machine_, "auto, kvm or portable (auto)");
   command.add_option("--isolation", isolation_, "The least that will do: process or hardware (process)");
@@ -150,6 +151,7 @@ Result<SandboxConfig> SandboxFlags::checked_config() const {
   MSB_CHECK(apply_limits(config));
   MSB_CHECK(apply_mounts(config));
   MSB_CHECK(apply_replace(config));
+  MSB_TRY(config.patches, patches_.patches());
   MSB_TRY(auto process, process_.options());
   config.env = std::move(process.env);
   config.workdir = process.cwd.value_or("");

@@ -10,6 +10,7 @@
 #include "cli/exec_flags.h"
 #include "cli/invocation.h"
 #include "cli/output.h"
+#include "cli/patch_flags.h"
 
 namespace msb::cli {
 
@@ -50,6 +51,7 @@ class SandboxFlags {
   std::vector<std::string> named_;
   std::vector<std::string> tmpfs_;
   std::vector<std::string> disks_;
+  PatchFlags patches_;
   std::string pull_ = "if-missing";
   std::string machine_ = "auto";
   std::string isolation_ = "process";

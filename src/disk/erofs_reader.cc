@@ -301,11 +301,16 @@ Result<> ErofsReader::load_directory_block(Loading& loading, ByteView block, Ino
 
 Result<size_t> ErofsReader::read(const Inode& inode, uint64_t offset, MutableByteView buffer) {
   if (!inode.is_regular() || inode.device != 0) return fail(ErrorKind::unsupported, "the file's data is not here");
+  auto count = erofs_read_data(fd_.get(), inode, offset, buffer);
+  if (!count) return fail(std::move(count).error().context(cat("while reading ", name_)));
+  return count;
+}
+
+Result<size_t> erofs_read_data(int fd, const Inode& inode, uint64_t offset, MutableByteView buffer) {
   if (offset >= inode.size) return size_t{0};
   buffer = buffer.first(std::min<uint64_t>(buffer.size(), inode.size - offset));
   if (!inode.sparse) {
-    MSB_CHECK_CTX(pread_full(fd_.get(), buffer, uint64_t{inode.block} * kBlockSize + offset),
-                  cat("while reading ", name_));
+    MSB_CHECK(pread_full(fd, buffer, uint64_t{inode.block} * kBlockSize + offset));
     return buffer.size();
   }
   const uint64_t chunk_size = uint64_t{kBlockSize} << inode.sparse->chunk_bits;
@@ -316,7 +321,7 @@ Result<size_t> ErofsReader::read(const Inode& inode, uint64_t offset, MutableByt
     if (block == erofs::kHole) {
       std::ranges::fill(part, 0);
     } else {
-      MSB_CHECK_CTX(pread_full(fd_.get(), part, uint64_t{block} * kBlockSize + within), cat("while reading ", name_));
+      MSB_CHECK(pread_full(fd, part, uint64_t{block} * kBlockSize + within));
     }
     done += part.size();
   }

@@ -19,6 +19,10 @@
 
 namespace msb::disk {
 
+// Fills the buffer with a regular file's bytes from `offset` on; returns the count, 0 at the end. `fd` is the image
+// that has the file's data, whichever image has its inode.
+Result<size_t> erofs_read_data(int fd, const Inode& inode, uint64_t offset, MutableByteView buffer);
+
 class ErofsReader {
  public:
   // More than a layer may have (image/layer_limits.h), with room for whiteouts and implicit directories.

@@ -44,10 +44,12 @@ class ErofsWriter {
   // Where the next byte goes; only between pad() and append().
   Result<uint32_t> next_block() const;
 
+  // What was appended is in the file, and can be read there.
+  Result<> flush();
+
   Result<ErofsSummary> finish(const ErofsTree& tree);
 
  private:
-  Result<> flush();
   Result<> write_header(uint32_t meta_block, uint32_t blocks, uint64_t inodes, uint16_t root_nid, bool chunks);
 
   int fd_;

@@ -101,6 +101,15 @@ void fields(auto& self, auto&& field)
   field.later("volume_kind", self.volume_kind);
 }
 void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, Patch>
+{
+  field("kind", self.kind);
+  field("path", self.path);
+  field("source", self.source);
+  field("mode", self.mode);
+  field("replace", self.replace);
+}
+void fields(auto& self, auto&& field)
   requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, ResourceLimit>
 {
   field("resource", self.resource);
@@ -136,6 +145,7 @@ void fields(auto& self, auto&& field)
   field("rlimits", self.rlimits);
   field("root_disk", self.root_disk);
   field.later("mounts", self.mounts);
+  field.later("patches", self.patches);
   field("pull_policy", self.pull_policy);
   field("machine", self.machine);
   field.later("isolation", self.isolation);
@@ -180,6 +190,11 @@ struct Names<HostPermissions> {
 template <>
 struct Names<VolumeKind> {
   static constexpr const char* list[] = {"directory", "disk"};
+};
+template <>
+struct Names<Patch::Kind> {
+  static constexpr const char* list[] = {"text",      "file",     "mkdir",   "append",
+                                         "copy_file", "copy_dir", "symlink", "remove"};
 };
 template <>
 struct Names<RootDisk::Kind> {

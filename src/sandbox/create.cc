@@ -113,11 +113,11 @@ Result<FileLock> claim_stopped(Store& store, const std::string& name) {
   return std::move(*lock);
 }
 
-Result<RunningProcess> boot(Store& store, const std::string& id, StoredConfig stored, const FileLock& lock) {
+Result<RunningProcess> boot(Store& store, const std::string& id, StoredConfig stored, const FileLock& lock, Run run) {
   const std::string& name = stored.config.name;
   // What is mounted may have gone since the sandbox was made.
   MSB_CHECK(resolve_mounts(stored.config.mounts, store.home, Resolution::again));
-  MSB_CHECK(prepare_disks(store.home, stored));
+  MSB_CHECK(prepare_disks(store.home, stored, run));
   MSB_TRY(auto config, plan_launch(store.home, id, stored));
   // So that somebody else can stop it while it starts.
   auto note_pid = [&](pid_t pid) {
@@ -154,7 +154,7 @@ Result<LiveSandbox> create_sandbox(SandboxConfig config, const PullProgress& pro
   {
     FileLock released = std::move(cache);
   }
-  auto process = boot(store, id, stored, lock);
+  auto process = boot(store, id, stored, lock, Run::first);
   if (!process) {
     forget(store, stored);
     return fail(std::move(process).error());
@@ -169,7 +169,7 @@ Result<LiveSandbox> start_sandbox(const std::string& name, bool detached) {
   stored.config.detached = detached;
   MSB_CHECK(check_kvm(store.home, stored.config));
   MSB_TRY(FileLock lock, claim_stopped(store, name));
-  auto process = boot(store, row.id, stored, lock);
+  auto process = boot(store, row.id, stored, lock, Run::later);
   if (!process) {
     (void)state::mark_ended(store.database, name,
                             {.status = SandboxStatus::crashed, .termination_reason = "failed", .exit_code = {}});

@@ -53,6 +53,21 @@ std::string directory_image(const state::Home& home, const std::string& name) {
   return home.sandbox_dir(name) + "/root.erofs";
 }
 
+std::string patch_image(const state::Home& home, const std::string& name) {
+  return home.sandbox_dir(name) + "/patch.erofs";
+}
+
+std::vector<std::string> root_files(const state::Home& home, const StoredConfig& stored) {
+  std::vector<std::string> files;
+  if (stored.config.image.kind == ImageSource::Kind::directory) {
+    files.push_back(directory_image(home, stored.config.name));
+  } else if (stored.config.image.kind == ImageSource::Kind::oci) {
+    files.push_back(home.image_tree(stored.manifest_digest));
+    for (const auto& diff_id : stored.layers) files.push_back(home.layer(diff_id));
+  }
+  return files;
+}
+
 state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& stored) {
   const SandboxConfig& config = stored.config;
   state::MachineSpec spec;
@@ -64,12 +79,12 @@ state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& sto
                           .files = {config.image.reference}});
     return spec;
   }
-  state::DiskSpec lower{.format = state::DiskSpec::Format::concat, .files = {}, .read_only = true};
-  if (config.image.kind == ImageSource::Kind::directory) {
-    lower.files = {directory_image(home, config.name)};
-  } else {
-    lower.files.push_back(home.image_tree(stored.manifest_digest));
-    for (const auto& diff_id : stored.layers) lower.files.push_back(home.layer(diff_id));
+  state::DiskSpec lower{
+      .format = state::DiskSpec::Format::concat, .files = root_files(home, stored), .read_only = true};
+  if (!config.patches.empty()) {
+    // It takes the place of an image's tree; the image of a directory has the files' data too.
+    if (config.image.kind == ImageSource::Kind::oci) lower.files.erase(lower.files.begin());
+    lower.files.insert(lower.files.begin(), patch_image(home, config.name));
   }
   spec.disks.push_back(std::move(lower));
   if (config.root_disk.kind == RootDisk::Kind::managed)

@@ -12,10 +12,16 @@ namespace msb {
 // The image made of a directory, private to its sandbox.
 std::string directory_image(const state::Home& home, const std::string& name);
 
-// The kernel and initramfs stay empty: the sandbox process, which is msb, has them.
+// The image that the patches of a sandbox come to; see patch_image.h.
+std::string patch_image(const state::Home& home, const std::string& name);
+
+// The files of the root's read-only disk, in their order, without patches. None of a disk image.
+std::vector<std::string> root_files(const state::Home& home, const StoredConfig& stored);
+
 // Whether no machine but kvm will do.
 bool needs_kvm(const SandboxConfig& config);
 
+// The kernel and initramfs stay empty: the sandbox process, which is msb, has them.
 state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& stored);
 Result<wire::Bootstrap> plan_bootstrap(const StoredConfig& stored);
 Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::string& id, const StoredConfig& stored);

@@ -15,6 +15,8 @@
 #include "sandbox/directory_image.h"
 #include "sandbox/machine_plan.h"
 #include "sandbox/mounts.h"
+#include "sandbox/patch_image.h"
+#include "sandbox/patches.h"
 
 namespace msb {
 namespace {
@@ -68,6 +70,16 @@ Result<> check_free_space(const state::Home& home) {
                   .hint("free some space (`msb image prune`), or set MSB_HOME to another disk"));
 }
 
+// By rename, so that a crash in between is not taken for a finished file at the next start.
+template <class Make>
+Result<> make_once(const std::string& path, Make make) {
+  if (path_exists(path)) return {};
+  const std::string draft = path + ".new";
+  MSB_CHECK(make(draft));
+  if (::rename(draft.c_str(), path.c_str()) < 0) return fail_errno(cat("rename to ", path));
+  return {};
+}
+
 }  // namespace
 
 Result<> check_kvm(const state::Home& home, const SandboxConfig& config) {
@@ -90,31 +102,31 @@ Result<StoredConfig> resolve_image(const state::Home& home, SandboxConfig config
   }
   if (config.image.kind == ImageSource::Kind::disk) MSB_CHECK(check_root_image(config));
   MSB_CHECK(resolve_mounts(config.mounts, home, Resolution::first));
+  MSB_CHECK(resolve_patches(config.patches));
   stored.config = std::move(config);
   return stored;
 }
 
-Result<> prepare_disks(const state::Home& home, const StoredConfig& stored) {
+Result<> prepare_disks(const state::Home& home, const StoredConfig& stored, Run run) {
   const SandboxConfig& config = stored.config;
   MSB_CHECK(home.make_dir(home.sandbox_logs_dir(config.name)));
   if (config.image.kind == ImageSource::Kind::disk) return check_root_image(config);
   MSB_CHECK(check_free_space(home));
-  if (config.image.kind == ImageSource::Kind::directory) {
-    std::string image = directory_image(home, config.name);
-    if (!path_exists(image)) {
-      // By rename, so that a crash in between is not taken for a finished image at the next start.
-      MSB_CHECK(make_directory_image(config.image.reference, image + ".new"));
-      if (::rename((image + ".new").c_str(), image.c_str()) < 0) return fail_errno(cat("rename to ", image));
-    }
+  if (config.image.kind == ImageSource::Kind::directory)
+    MSB_CHECK(make_once(directory_image(home, config.name),
+                        [&](const std::string& draft) { return make_directory_image(config.image.reference, draft); }));
+  const std::vector<std::string> root = root_files(home, stored);
+  if (!config.patches.empty() && run == Run::first) {
+    MSB_CHECK(check_root_files(config.image.reference, root));
+    MSB_CHECK(make_once(patch_image(home, config.name),
+                        [&](const std::string& draft) { return make_patch_image(config.patches, root, draft); }));
   }
   MSB_CHECK(check_root_files(config.image.reference, plan_machine(home, stored).disks.front().files));
   if (config.root_disk.kind == RootDisk::Kind::tmpfs) return {};
-  std::string upper = home.upper(config.name);
-  if (path_exists(upper)) return {};
-  MSB_CHECK_CTX(disk::make_upper_disk(upper + ".new", config.root_disk.size_mib, home.ext4_dir()),
-                "make the root disk");
-  if (::rename((upper + ".new").c_str(), upper.c_str()) < 0) return fail_errno(cat("rename to ", upper));
-  return {};
+  return make_once(home.upper(config.name), [&](const std::string& draft) -> Result<> {
+    MSB_CHECK_CTX(disk::make_upper_disk(draft, config.root_disk.size_mib, home.ext4_dir()), "make the root disk");
+    return {};
+  });
 }
 
 }  // namespace msb

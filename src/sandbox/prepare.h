@@ -16,7 +16,9 @@ Result<> check_kvm(const state::Home& home, const SandboxConfig& config);
 // goes into the result. Paths become absolute.
 Result<StoredConfig> resolve_image(const state::Home& home, SandboxConfig config, const PullProgress& progress);
 
-// Makes the sandbox's folder and the disks that are missing in it; keeps those that are there.
-Result<> prepare_disks(const state::Home& home, const StoredConfig& stored);
+// Makes the sandbox's folder and the disks that are missing in it; keeps those that are there. What comes from the
+// configuration's contents (patches) is made for the first run only: no later one has them.
+enum class Run { first, later };
+Result<> prepare_disks(const state::Home& home, const StoredConfig& stored, Run run);
 
 }  // namespace msb

@@ -26,7 +26,7 @@ class PrepareTest : public ::testing::Test {
     ASSERT_TRUE(make_dirs(folder_.path() + "/root/etc"));
     stored_.config.image = {.kind = ImageSource::Kind::directory, .reference = folder_.path() + "/root"};
     stored_.config.root_disk.kind = RootDisk::Kind::tmpfs;
-    auto prepared = prepare_disks(home_, stored_);
+    auto prepared = prepare_disks(home_, stored_, Run::first);
     ASSERT_TRUE(prepared) << prepared.error().to_string();
   }
   // Why there will be no sandbox; empty when there is no reason.
@@ -35,7 +35,7 @@ class PrepareTest : public ::testing::Test {
     return resolved ? "" : resolved.error().to_string() + resolved.error().hints().at(0);
   }
   std::string refused_when_started() {
-    auto prepared = prepare_disks(home_, stored_);
+    auto prepared = prepare_disks(home_, stored_, Run::first);
     return prepared ? "" : prepared.error().to_string() + prepared.error().hints().at(0);
   }
 
@@ -68,7 +68,7 @@ TEST_F(PrepareTest, a_root_that_was_cut_short_is_refused) {
   EXPECT_EQ(refused_when_started(), "");
   std::string image = directory_image(home_, "demo");
   ASSERT_EQ(::truncate(image.c_str(), 100), 0);
-  auto prepared = prepare_disks(home_, stored_);
+  auto prepared = prepare_disks(home_, stored_, Run::first);
   ASSERT_FALSE(prepared);
   EXPECT_EQ(prepared.error().kind(), ErrorKind::corrupt);
   EXPECT_THAT(prepared.error().to_string(), HasSubstr(image));

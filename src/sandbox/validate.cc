@@ -10,6 +10,7 @@
 #include "base/sha256.h"
 #include "disk/ext4_template.h"
 #include "sandbox/mounts.h"
+#include "sandbox/patches.h"
 
 namespace msb {
 namespace {
@@ -173,6 +174,7 @@ Result<> validate(const SandboxConfig& config) {
   for (const auto& limit : config.rlimits) MSB_CHECK(check_limit(limit));
   MSB_CHECK(check_root_disk(config));
   MSB_CHECK(check_mounts(config));
+  MSB_CHECK(check_patches(config));
   MSB_CHECK(check_duration(config.max_duration, "the longest duration"));
   MSB_CHECK(check_duration(config.idle_timeout, "the idle timeout"));
   if (config.replace_grace && config.replace_grace->count() < 0)
