@@ -17,9 +17,10 @@ class Root {
 
  private:
   Result<> assemble_overlay(const wire::RootSpec& spec);
+  Result<> assemble_flat(const wire::RootSpec& spec);
   Result<> mount_upper(const wire::RootSpec& spec);
 
-  // The writable file system under an overlay, which has no path any more. Empty for a single disk.
+  // The writable file system under an overlay or a flat root, which has no path any more. Empty for a single disk.
   Fd upper_;
 };
 

@@ -10,7 +10,6 @@
 #include "base/fd.h"
 #include "base/file_lock.h"
 #include "base/temp_dir.h"
-#include "disk/sparse_copy.h"
 
 namespace msb::disk {
 namespace {
@@ -78,14 +77,14 @@ Result<Fd> open_template(const std::string& folder, uint64_t size_mib) {
 
 }  // namespace
 
-Result<> make_upper_disk(const std::string& path, uint64_t size_mib, const std::string& template_dir) {
+Result<> make_upper_disk(const std::string& path, uint64_t size_mib, const std::string& template_dir, CloneBy by) {
   if (size_mib < kMinUpperMib || size_mib > kMaxUpperMib)
     return fail(ErrorKind::invalid_config, cat("a root disk of ", size_mib, " MiB cannot be made: choose from ",
                                                kMinUpperMib, " MiB to ", kMaxUpperMib, " MiB"));
   MSB_TRY(Fd source, open_template(template_dir, size_mib));
   MSB_TRY(Draft draft, create_draft(path));
   Cleanup remove_draft([&] { ::unlink(draft.path.c_str()); });
-  MSB_CHECK_CTX(copy_sparse(source.get(), draft.fd.get()), cat("create the writable disk ", path));
+  MSB_CHECK_CTX(copy_sparse(source.get(), draft.fd.get(), by), cat("create the writable disk ", path));
   if (::rename(draft.path.c_str(), path.c_str()) < 0) return fail_errno(cat("rename to ", path));
   remove_draft.dismiss();
   return {};

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "disk/sparse_copy.h"
 
 namespace msb::disk {
 
@@ -18,6 +19,7 @@ inline constexpr uint64_t kMaxUpperMib = uint64_t{16} << 20;  // 16 TiB, the lim
 // Creates `path`, replacing a file of that name: an empty ext4 file system of `size_mib`. Its template is made on
 // first use in `template_dir` (created when missing; safe for any number of processes at once).
 // Failures: invalid_config (size), unsupported (no mke2fs on this host), io.
-Result<> make_upper_disk(const std::string& path, uint64_t size_mib, const std::string& template_dir);
+Result<> make_upper_disk(const std::string& path, uint64_t size_mib, const std::string& template_dir,
+                         CloneBy by = CloneBy::any);
 
 }  // namespace msb::disk

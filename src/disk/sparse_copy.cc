@@ -26,8 +26,12 @@ Result<> copy_range(int source, int target, uint64_t from, uint64_t to, Bytes& b
 
 }  // namespace
 
-Result<> copy_sparse(int source, int target) {
-  if (::ioctl(target, FICLONE, source) == 0) return {};
+Result<> copy_sparse(int source, int target, CloneBy by) {
+  if (by != CloneBy::copy && ::ioctl(target, FICLONE, source) == 0) return {};
+  if (by == CloneBy::reflink)
+    return fail(Error::from_errno(errno, "clone a disk by a reflink")
+                    .as(ErrorKind::unsupported)
+                    .hint("the file system of MSB_HOME has no reflinks; btrfs and xfs do"));
   struct stat info;
   if (::fstat(source, &info) < 0) return fail_errno("stat the file to copy");
   if (::ftruncate(target, info.st_size) < 0) return fail_errno("set the size of the copy");

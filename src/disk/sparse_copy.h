@@ -5,9 +5,13 @@
 
 namespace msb::disk {
 
-// Makes `target` (empty, open for writing) a copy of `source`: by a reflink where the file system has
-// them, else by copying only the ranges that hold data. Holes stay holes. The file offset of `source`
-// is moved. Fails with the errno of the file system (a full disk is ENOSPC).
-Result<> copy_sparse(int source, int target);
+// By a reflink where the file system has them; never so; or by nothing else, which is ErrorKind::unsupported where it
+// has none.
+enum class CloneBy { any, copy, reflink };
+
+// Makes `target` (empty, open for writing) a copy of `source`: by a reflink, or by copying only the ranges that hold
+// data. Holes stay holes. The file offset of `source` is moved. Fails with the errno of the file system (a full disk is
+// ENOSPC).
+Result<> copy_sparse(int source, int target, CloneBy by = CloneBy::any);
 
 }  // namespace msb::disk

@@ -29,13 +29,14 @@ struct Rlimit {
 
 // How the agent makes the root file system from the block devices it finds.
 struct RootSpec {
-  // "overlay": lower EROFS + upper; "disk": the device itself is the root.
+  // "overlay": lower EROFS + upper; "flat": a copy of the lower on the device; "disk": the device itself is the root.
   std::string kind = "overlay";
-  std::string lower;            // overlay: device of the EROFS, "/dev/vda"
-  std::string device;           // overlay: device of the ext4 upper; disk: the root; empty = tmpfs upper
+  std::string lower;            // overlay, flat: device of the EROFS, "/dev/vda"
+  std::string device;           // overlay: device of the upper; flat, disk: the root; empty = tmpfs upper
   std::string fstype = "ext4";  // of `device`; empty = try every type in /proc/filesystems that needs a device
   bool read_only = false;       // disk: mount it read-only
   uint64_t tmpfs_bytes = 0;     // size of a tmpfs upper; 0 = half of the memory
+  bool grow = false;            // an ext4 smaller than its device grows to its size
   static void fields(auto& self, auto&& field) {
     field("kind", self.kind);
     field("lower", self.lower);
@@ -43,6 +44,7 @@ struct RootSpec {
     field("fstype", self.fstype);
     field("read_only", self.read_only);
     field("tmpfs_bytes", self.tmpfs_bytes);
+    field("grow", self.grow);
   }
 };
 
