@@ -140,7 +140,8 @@ class Builder {
                     {"discard", "unmap"}, {"cache", {{"direct", false}, {"no-flush", disk.scratch}}}};
     add_json("-blockdev", node);
     // QEMU lists the slots to the kernel from the last to the first: the first disk, /dev/vda, has the last slot.
-    add({"-device", cat("virtio-blk-device,drive=", name, ",bus=virtio-mmio-bus.", 7 - index)});
+    // A host's disk that is full is an error for the guest; QEMU would stop the machine until somebody makes space.
+    add({"-device", cat("virtio-blk-device,drive=", name, ",werror=report,bus=virtio-mmio-bus.", 7 - index)});
   }
 
   // The device's queues are our process's; here is only its transport.

@@ -78,13 +78,13 @@ TEST(CommandLineTest, IsExactlyThis) {
 -add-fd fd=7,set=7
 -add-fd fd=8,set=8
 -blockdev {"node-name":"disk0","read-only":true,"discard":"unmap","driver":"vmdk","file":{"driver":"file","filename":"/dev/fdset/8","aio":"threads","locking":"off","discard":"unmap","cache":{"direct":false,"no-flush":false}}}
--device virtio-blk-device,drive=disk0,bus=virtio-mmio-bus.7
+-device virtio-blk-device,drive=disk0,werror=report,bus=virtio-mmio-bus.7
 -add-fd fd=9,set=9
 -blockdev {"node-name":"disk1","read-only":false,"discard":"unmap","driver":"raw","file":{"driver":"file","filename":"/dev/fdset/9","aio":"threads","locking":"off","discard":"unmap","cache":{"direct":false,"no-flush":false}}}
--device virtio-blk-device,drive=disk1,bus=virtio-mmio-bus.6
+-device virtio-blk-device,drive=disk1,werror=report,bus=virtio-mmio-bus.6
 -add-fd fd=10,set=10
 -blockdev {"node-name":"disk2","read-only":false,"discard":"unmap","driver":"qcow2","backing":null,"file":{"driver":"file","filename":"/dev/fdset/10","aio":"threads","locking":"off","discard":"unmap","cache":{"direct":false,"no-flush":false}}}
--device virtio-blk-device,drive=disk2,bus=virtio-mmio-bus.5
+-device virtio-blk-device,drive=disk2,werror=report,bus=virtio-mmio-bus.5
 -kernel /home/u/vmlinux
 -initrd /home/u/initramfs.cpio)");
   EXPECT_EQ(joined(command->env),
