@@ -35,13 +35,33 @@ struct ImageSource {
   MSB_API static Result<ImageSource> parse(std::string_view text);
 };
 
-// The writable layer over an OCI or directory image.
+// Where the root file system is written to. The root of a disk image is that disk itself.
 struct RootDisk {
-  enum class Kind { managed, tmpfs };
+  enum class Kind {
+    managed,  // over the image, a sparse ext4 disk of the sandbox's own
+    tmpfs,    // over the image, in the guest's memory: gone when it stops
+    flat,  // no layers: a sparse ext4 disk of the sandbox's own, to which the guest copies the image at its first start
+    disk,  // over the image, a disk of the user's with a file system; written in place, by one sandbox at a time
+  };
+  // How an empty disk comes out of its template: sharing its blocks where the host's file system can, or not, or
+  // else not at all.
+  enum class Clone { automatic, copy, reflink };
   Kind kind = Kind::managed;
-  uint32_t size_mib = 4096;  // managed: sparse ext4; tmpfs: 0 = half of the memory
-  // "8G", "tmpfs", "tmpfs:512M".
+  uint32_t size_mib = 4096;               // tmpfs: 0 = half of the memory; disk: nothing
+  std::string source = {};                // disk: host path
+  std::optional<DiskFormat> format = {};  // disk: by extension when absent; contents are never sniffed
+  std::string fstype = {};                // disk: empty = the guest tries those it knows
+  Clone clone = Clone::automatic;         // flat
+
+  // "8G", "tmpfs", "tmpfs:512M", "flat", "flat:8G,clone=reflink", "./disk.qcow2", "./disk:format=raw,fstype=ext4".
   MSB_API static Result<RootDisk> parse(std::string_view text);
+};
+
+// A program at /.msb/scripts, which is in the PATH of all that runs in the sandbox: `sandbox->exec("setup")`. It
+// belongs to root, 0755, and cannot be changed by the guest. 16 MiB in all.
+struct Script {
+  std::string name = {};  // no '/'
+  std::string text = {};  // executed as it is: begin it with "#!/bin/sh\n". Kept in the sandbox's files only
 };
 
 struct RegistryAuth {
@@ -72,6 +92,7 @@ struct SandboxConfig {
   std::vector<ResourceLimit> rlimits = {};
   RootDisk root_disk = {};
   std::vector<Mount> mounts = {};
+  std::vector<Script> scripts = {};
   std::vector<Patch> patches = {};  // of OCI images and directories, in this order
   PullPolicy pull_policy = PullPolicy::if_missing;
   RegistryOptions registry = {};

@@ -87,6 +87,11 @@ struct LogQuery {
   bool follow = false;  // until the sandbox stops
 };
 
+// What can be changed about a sandbox that is not running; what is absent stays.
+struct SandboxChanges {
+  std::optional<uint32_t> root_disk_mib = {};  // grows a root disk of the sandbox's own; the next start uses it
+};
+
 class MSB_API Sandbox {
  public:
   Sandbox(Sandbox&&) noexcept;
@@ -105,6 +110,9 @@ class MSB_API Sandbox {
   static Result<std::vector<SandboxInfo>> list();  // newest first
   // The stored sandbox and everything of it; it must not be running.
   static Result<> remove(const std::string& name);
+
+  // ErrorKind::sandbox_still_running while it runs; a root disk does not shrink (invalid_config).
+  static Result<> modify(const std::string& name, const SandboxChanges& changes);
 
   // ---- by name, without a handle -----------------------------------------------------
   // Orderly: TERM, grace, sync, power off; after `timeout` by force. Not running = success.

@@ -28,6 +28,7 @@ const Commands kCommands[] = {
     {add_stop, {"stop"}},
     {add_restart, {"restart"}},
     {add_kill, {"kill"}},
+    {add_modify, {"modify"}},
     {add_remove, {"remove", "rm"}},
     // Looks.
     {add_list, {"list", "ls"}},

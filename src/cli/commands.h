@@ -15,6 +15,7 @@ void add_start(CLI::App& root, Invocation& invocation);
 void add_stop(CLI::App& root, Invocation& invocation);
 void add_restart(CLI::App& root, Invocation& invocation);
 void add_kill(CLI::App& root, Invocation& invocation);
+void add_modify(CLI::App& root, Invocation& invocation);
 void add_remove(CLI::App& root, Invocation& invocation);
 
 void add_list(CLI::App& root, Invocation& invocation);

@@ -54,7 +54,8 @@ void SandboxFlags::add_to(CLI::App& command) {
   command.add_option("-H,--hostname", hostname_, "Host name of the guest (its name)");
   command.add_option("--shell", shell_, "Shell for `msb shell` (/bin/sh)");
   command.add_option("--entrypoint", entrypoint_, "Replaces the image's entrypoint; \"\" clears it");
-  command.add_option("--root-disk", root_disk_, "Writable layer: SIZE, tmpfs or tmpfs:SIZE (4G)");
+  command.add_option("--root-disk", root_disk_,
+                     "What is written to: SIZE, tmpfs[:SIZE], flat[:SIZE] or a disk image (4G)");
   add_repeatable(command, "-v,--volume", volumes_, "SOURCE:PATH[:OPTIONS]: a host path, or a named volume");
   add_repeatable(command, "--mount-dir", directories_, "HOSTDIR:PATH[:OPTIONS]: a directory of the host");
   add_repeatable(command, "--mount-file", files_, "HOSTFILE:PATH[:OPTIONS]: a file of the host");
@@ -62,6 +63,7 @@ void SandboxFlags::add_to(CLI::App& command) {
   add_repeatable(command, "--tmpfs", tmpfs_, "PATH[:SIZE][:OPTIONS]: a file system in memory");
   add_repeatable(command, "--mount-disk", disks_, "IMAGE:PATH[:OPTIONS]: a disk image (.raw .img .qcow2)");
   patches_.add_to(command);
+  scripts_.add_to(command);
   command.add_option("--pull", pull_, "always, if-missing or never (if-missing)");
   command.add_option("--machine", machine_, "auto, kvm or portable (auto)");
   command.add_option("--isolation", isolation_, "The least that will do: process or hardware (process)");
@@ -152,6 +154,7 @@ Result<SandboxConfig> SandboxFlags::checked_config() const {
   MSB_CHECK(apply_mounts(config));
   MSB_CHECK(apply_replace(config));
   MSB_TRY(config.patches, patches_.patches());
+  MSB_TRY(config.scripts, scripts_.scripts(shell_));
   MSB_TRY(auto process, process_.options());
   config.env = std::move(process.env);
   config.workdir = process.cwd.value_or("");

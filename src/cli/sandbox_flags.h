@@ -11,6 +11,7 @@
 #include "cli/invocation.h"
 #include "cli/output.h"
 #include "cli/patch_flags.h"
+#include "cli/script_flags.h"
 
 namespace msb::cli {
 
@@ -52,6 +53,7 @@ class SandboxFlags {
   std::vector<std::string> tmpfs_;
   std::vector<std::string> disks_;
   PatchFlags patches_;
+  ScriptFlags scripts_;
   std::string pull_ = "if-missing";
   std::string machine_ = "auto";
   std::string isolation_ = "process";

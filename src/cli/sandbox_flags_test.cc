@@ -52,6 +52,42 @@ TEST(SandboxFlags, an_empty_entrypoint_clears_it) {
   EXPECT_TRUE(config->entrypoint->empty());
 }
 
+TEST(SandboxFlags, patches_stand_in_the_order_of_the_command_line) {
+  auto config = parse({"--rm", "/a", "--copy", "/etc:/b", "--mkdir", "/c", "--rm", "/d", "--copy", "/etc/passwd:/e",
+                       "--copy-file", "x:y:/f", "--copy-dir", "z:/g", "alpine"});
+  ASSERT_TRUE(config) << config.error().to_string();
+  std::vector<std::pair<Patch::Kind, std::string>> patches;
+  for (const auto& patch : config->patches) patches.emplace_back(patch.kind, patch.path);
+  using Kind = Patch::Kind;
+  EXPECT_THAT(patches, ElementsAre(Pair(Kind::remove, "/a"), Pair(Kind::copy_dir, "/b"), Pair(Kind::mkdir, "/c"),
+                                   Pair(Kind::remove, "/d"), Pair(Kind::copy_file, "/e"), Pair(Kind::copy_file, "/f"),
+                                   Pair(Kind::copy_dir, "/g")));
+  EXPECT_EQ(config->patches[5].source, "x:y");
+  EXPECT_FALSE(parse({"--copy", "file", "alpine"}));
+  EXPECT_FALSE(parse({"--copy", ":/x", "alpine"}));
+  EXPECT_FALSE(parse({"--mkdir", "relative", "alpine"}));
+}
+
+TEST(SandboxFlags, scripts_get_a_first_line_and_an_end) {
+  auto config = parse(
+      {"--shell", "/bin/bash", "--script", R"(one=echo \"1\"\n\techo \2)", "--script-raw", R"(two=a\nb)", "alpine"});
+  ASSERT_TRUE(config) << config.error().to_string();
+  ASSERT_EQ(config->scripts.size(), 2u);
+  EXPECT_EQ(config->scripts[0].name, "one");
+  EXPECT_EQ(config->scripts[0].text, "#!/bin/bash\necho \"1\"\n\techo \\2\n");
+  EXPECT_EQ(config->scripts[1].text, "a\\nb");
+}
+
+TEST(SandboxFlags, scripts_that_cannot_be_are_refused) {
+  EXPECT_FALSE(parse({"--script", "nothing", "alpine"}));
+  EXPECT_FALSE(parse({"--script", "=x", "alpine"}));
+  EXPECT_FALSE(parse({"--script", "a=x", "--script-raw", "a=y", "alpine"}));
+  EXPECT_FALSE(parse({"--script-raw", "a/b=y", "alpine"}));
+  auto missing = parse({"--script-path", "a:/none/such", "alpine"});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().kind(), ErrorKind::path_not_found);
+}
+
 TEST(SandboxFlags, no_image_is_an_error_that_shows_an_example) {
   auto config = parse({});
   ASSERT_FALSE(config);

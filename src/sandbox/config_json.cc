@@ -77,6 +77,10 @@ void fields(auto& self, auto&& field)
 {
   field("kind", self.kind);
   field("size_mib", self.size_mib);
+  field.later("source", self.source);
+  field.later("format", self.format);
+  field.later("fstype", self.fstype);
+  field.later("clone", self.clone);
 }
 void fields(auto& self, auto&& field)
   requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, Mount>
@@ -99,6 +103,11 @@ void fields(auto& self, auto&& field)
   field.later("quota_mib", self.quota_mib);
   field.later("volume", self.volume);
   field.later("volume_kind", self.volume_kind);
+}
+void fields(auto& self, auto&& field)
+  requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, Script>
+{
+  field("name", self.name);
 }
 void fields(auto& self, auto&& field)
   requires std::same_as<std::remove_const_t<std::remove_reference_t<decltype(self)>>, Patch>
@@ -145,6 +154,7 @@ void fields(auto& self, auto&& field)
   field("rlimits", self.rlimits);
   field("root_disk", self.root_disk);
   field.later("mounts", self.mounts);
+  field.later("scripts", self.scripts);
   field.later("patches", self.patches);
   field("pull_policy", self.pull_policy);
   field("machine", self.machine);
@@ -198,7 +208,11 @@ struct Names<Patch::Kind> {
 };
 template <>
 struct Names<RootDisk::Kind> {
-  static constexpr const char* list[] = {"managed", "tmpfs"};
+  static constexpr const char* list[] = {"managed", "tmpfs", "flat", "disk"};
+};
+template <>
+struct Names<RootDisk::Clone> {
+  static constexpr const char* list[] = {"auto", "copy", "reflink"};
 };
 template <>
 struct Names<DiskFormat> {

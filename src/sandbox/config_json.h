@@ -1,7 +1,7 @@
 // SandboxConfig as JSON: what the database keeps of a sandbox, so that it can start again.
 //
-// Registry credentials and the registry settings are left out: they belong to one pull. So are the contents of patches,
-// which are bytes, perhaps many: they are in the sandbox's root.
+// Registry credentials and the registry settings are left out: they belong to one pull. So are the contents of patches
+// and scripts, which are bytes, perhaps many: they are in the sandbox's own images.
 // Reading is strict: an unknown key, a missing one (but those added since format 1 was first written), or a value of
 // the wrong type is ErrorKind::corrupt.
 #pragma once

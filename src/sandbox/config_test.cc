@@ -206,7 +206,9 @@ StoredConfig full() {
   config.shell = "/bin/bash";
   config.labels = {{"k", "v"}};
   config.rlimits = {{"nofile", 1, UINT64_MAX}};
-  config.root_disk = {RootDisk::Kind::tmpfs, 5};
+  config.root_disk = {RootDisk::Kind::disk, 0, "/d2", DiskFormat::raw, "xfs", RootDisk::Clone::copy};
+  config.patches = {Patch::text("/p", "secret patch", {.mode = 0600, .replace = true}), Patch::copy_dir("/src", "/q")};
+  config.scripts = {{"setup", "secret script"}};
   config.pull_policy = PullPolicy::never;
   config.machine = MachineChoice::kvm;
   config.isolation = Isolation::hardware;
@@ -225,6 +227,7 @@ TEST(ConfigJson, round_trip_keeps_everything_but_credentials) {
   auto text = to_json(full());
   ASSERT_TRUE(text);
   EXPECT_THAT(*text, Not(HasSubstr("hunter2")));
+  EXPECT_THAT(*text, Not(HasSubstr("secret")));
   auto back = stored_config_from_json(*text);
   ASSERT_TRUE(back) << back.error().to_string();
   EXPECT_EQ(*to_json(*back), *text);

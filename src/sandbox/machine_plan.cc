@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "sandbox/exec_request.h"
 #include "sandbox/mounts.h"
+#include "sandbox/scripts.h"
 #include "sandbox/validate.h"
 
 namespace msb {
@@ -12,6 +13,8 @@ namespace {
 
 // /tmp is a tmpfs of a quarter of the memory, but not more than this.
 constexpr uint64_t kMaxTmpMib = 512;
+// The guest of a flat root copies its image before it is up: some ten MB a second on the portable machine.
+constexpr uint64_t kCopyDeadlineMs = uint64_t{30} * 60 * 1000;
 
 std::string_view machine_name(const SandboxConfig& config) {
   switch (config.machine) {
@@ -25,6 +28,10 @@ std::string_view machine_name(const SandboxConfig& config) {
   return "auto";
 }
 
+state::DiskSpec::Format format_of(std::optional<DiskFormat> format) {
+  return format == DiskFormat::qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw;
+}
+
 wire::RootSpec plan_root(const SandboxConfig& config) {
   wire::RootSpec root;
   if (config.image.kind == ImageSource::Kind::disk) {
@@ -33,12 +40,18 @@ wire::RootSpec plan_root(const SandboxConfig& config) {
     root.fstype = config.image.fstype;
     return root;
   }
-  root.kind = "overlay";
+  const RootDisk& disk = config.root_disk;
+  root.kind = disk.kind == RootDisk::Kind::flat ? "flat" : "overlay";
   root.lower = "/dev/vda";
-  if (config.root_disk.kind == RootDisk::Kind::managed) {
-    root.device = "/dev/vdb";
+  if (disk.kind == RootDisk::Kind::tmpfs) {
+    root.tmpfs_bytes = uint64_t{disk.size_mib} * kMiB;
+    return root;
+  }
+  root.device = "/dev/vdb";
+  if (disk.kind == RootDisk::Kind::disk) {
+    root.fstype = disk.fstype;
   } else {
-    root.tmpfs_bytes = uint64_t{config.root_disk.size_mib} * kMiB;
+    root.grow = true;
   }
   return root;
 }
@@ -74,9 +87,7 @@ state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& sto
   spec.vcpus = config.cpus;
   spec.memory_mib = config.memory_mib;
   if (config.image.kind == ImageSource::Kind::disk) {
-    bool qcow2 = config.image.format == DiskFormat::qcow2;
-    spec.disks.push_back({.format = qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw,
-                          .files = {config.image.reference}});
+    spec.disks.push_back({.format = format_of(config.image.format), .files = {config.image.reference}});
     return spec;
   }
   state::DiskSpec lower{
@@ -87,9 +98,13 @@ state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& sto
     lower.files.insert(lower.files.begin(), patch_image(home, config.name));
   }
   spec.disks.push_back(std::move(lower));
-  if (config.root_disk.kind == RootDisk::Kind::managed)
+  const RootDisk& root = config.root_disk;
+  if (root.kind == RootDisk::Kind::disk) {
+    spec.disks.push_back({.format = format_of(root.format), .files = {root.source}});
+  } else if (root.kind != RootDisk::Kind::tmpfs) {
     spec.disks.push_back(
         {.format = state::DiskSpec::Format::raw, .files = {home.upper(config.name)}, .scratch = config.ephemeral});
+  }
   return spec;
 }
 
@@ -129,10 +144,12 @@ Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::stri
   launch.machine_choice = machine_name(config);
   MSB_TRY(auto bootstrap, plan_bootstrap(stored));
   bootstrap.mounts = plan_mounts(config.mounts, launch.machine);
+  plan_scripts(home, config, launch.machine, bootstrap);
   launch.bootstrap = wire::encode(bootstrap);
   MSB_TRY(launch.startup, plan_startup(stored));
   launch.attached = !config.detached;
   launch.ephemeral = config.ephemeral;
+  if (config.root_disk.kind == RootDisk::Kind::flat) launch.boot_deadline_ms = kCopyDeadlineMs;
   if (config.max_duration) launch.max_duration_ms = static_cast<uint64_t>(config.max_duration->count());
   if (config.idle_timeout) launch.idle_timeout_ms = static_cast<uint64_t>(config.idle_timeout->count());
   return launch;

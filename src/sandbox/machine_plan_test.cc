@@ -53,6 +53,42 @@ TEST(MachinePlan, a_root_disk_in_memory_is_no_disk) {
   EXPECT_EQ(bootstrap->root.tmpfs_bytes, uint64_t{64} << 20);
 }
 
+TEST(MachinePlan, the_image_of_patches_takes_the_place_of_the_tree) {
+  auto plan = stored();
+  plan.config.patches = {Patch::mkdir("/app")};
+  EXPECT_THAT(plan_machine(home(), plan).disks[0].files,
+              ElementsAre("/home/x/sandboxes/demo/patch.erofs", home().layer(stored().layers[0]),
+                          home().layer(stored().layers[1])));
+  plan.config.image.kind = ImageSource::Kind::directory;
+  EXPECT_THAT(plan_machine(home(), plan).disks[0].files,
+              ElementsAre("/home/x/sandboxes/demo/patch.erofs", "/home/x/sandboxes/demo/root.erofs"));
+}
+
+TEST(MachinePlan, a_flat_root_is_a_copy_on_a_disk_of_the_sandboxs_own) {
+  auto plan = stored();
+  plan.config.root_disk.kind = RootDisk::Kind::flat;
+  EXPECT_THAT(plan_machine(home(), plan).disks.at(1).files, ElementsAre(home().upper("demo")));
+  auto root = plan_bootstrap(plan)->root;
+  EXPECT_EQ(root.kind, "flat");
+  EXPECT_EQ(root.lower, "/dev/vda");
+  EXPECT_EQ(root.device, "/dev/vdb");
+  EXPECT_TRUE(root.grow);
+}
+
+TEST(MachinePlan, a_root_disk_of_the_users_is_written_in_place) {
+  auto plan = stored();
+  plan.config.ephemeral = true;
+  plan.config.root_disk = {RootDisk::Kind::disk, 0, "/mine", DiskFormat::qcow2, "xfs"};
+  auto spec = plan_machine(home(), plan);
+  EXPECT_THAT(spec.disks.at(1).files, ElementsAre("/mine"));
+  EXPECT_EQ(spec.disks.at(1).format, Format::qcow2);
+  EXPECT_FALSE(spec.disks.at(1).scratch);
+  auto root = plan_bootstrap(plan)->root;
+  EXPECT_EQ(root.kind, "overlay");
+  EXPECT_EQ(root.fstype, "xfs");
+  EXPECT_FALSE(root.grow);
+}
+
 TEST(MachinePlan, a_disk_image_is_the_root_itself) {
   auto plan = stored();
   plan.config.image = {ImageSource::Kind::disk, "/d.qcow2", DiskFormat::qcow2, ""};

@@ -17,7 +17,7 @@ namespace msb {
 namespace {
 
 // Where the guest's own file systems are: a mount over one of these would break it.
-constexpr std::string_view kReserved[] = {"/", "/dev", "/proc", "/sys"};
+constexpr std::string_view kReserved[] = {"/", "/dev", "/proc", "/sys", "/.msb", "/.msb/scripts"};
 
 Result<> invalid(std::string message, std::string hint) {
   return fail(Error(ErrorKind::invalid_config, std::move(message)).hint(std::move(hint)));
@@ -162,6 +162,10 @@ Result<> resolve_mounts(std::vector<Mount>& mounts, const state::Home& home, Res
   return check_nesting(mounts);
 }
 
+std::string next_device(const std::vector<state::DiskSpec>& disks) {
+  return cat("/dev/vd", static_cast<char>('a' + disks.size()));
+}
+
 std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, state::MachineSpec& machine) {
   std::vector<wire::MountSpec> plan;
   for (const auto& mount : mounts) {
@@ -178,7 +182,7 @@ std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, state
         break;
       case Mount::Kind::disk: {
         spec.kind = "disk";
-        spec.device = cat("/dev/vd", static_cast<char>('a' + machine.disks.size()));
+        spec.device = next_device(machine.disks);
         spec.fstype = mount.fstype;
         const bool qcow2 = mount.format == DiskFormat::qcow2;
         machine.disks.push_back({.format = qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw,

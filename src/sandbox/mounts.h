@@ -23,6 +23,9 @@ Result<> resolve_mounts(std::vector<Mount>& mounts, const state::Home& home, Res
 // Adds disks and shares to the machine, and says what the agent is to mount where: parents before what lies below them.
 std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, state::MachineSpec& machine);
 
+// What the guest calls the next disk that is added to these.
+std::string next_device(const std::vector<state::DiskSpec>& disks);
+
 // A disk image that the guest may write to, or read: whether it is there and can be what it should be.
 Result<> check_disk_image(const std::string& path, std::optional<DiskFormat> format, disk::Access access);
 

@@ -169,8 +169,6 @@ Result<> make_patch_image(const std::vector<Patch>& patches, const std::vector<s
   Patcher patcher(std::move(tree), std::move(devices), std::move(files), file.get());
   for (const auto& patch : patches) MSB_CHECK_CTX(patcher.apply(patch), cat("patch ", describe(patch)));
   MSB_CHECK(patcher.finish());
-  // Unlike the rest of the sandbox's root it cannot be made again.
-  if (::fdatasync(file.get()) < 0) return fail_errno(cat("flush ", output));
   remove.dismiss();
   return {};
 }

@@ -10,13 +10,15 @@
 #include "base/temp_dir.h"
 #include "base/units.h"
 #include "disk/erofs_reader.h"
-#include "disk/ext4_template.h"
+#include "image/layer_cache.h"
 #include "kvm/probe.h"
 #include "sandbox/directory_image.h"
 #include "sandbox/machine_plan.h"
 #include "sandbox/mounts.h"
 #include "sandbox/patch_image.h"
 #include "sandbox/patches.h"
+#include "sandbox/root_disk.h"
+#include "sandbox/scripts.h"
 
 namespace msb {
 namespace {
@@ -61,10 +63,14 @@ Result<> check_root_files(const std::string& image, const std::vector<std::strin
   return {};
 }
 
-Result<> check_free_space(const state::Home& home) {
+Result<uint64_t> free_space(const state::Home& home) {
   struct statvfs status;
   if (::statvfs(home.path().c_str(), &status) < 0) return fail_errno(cat("look at ", home.path()));
-  uint64_t free = uint64_t{status.f_bavail} * status.f_frsize;
+  return uint64_t{status.f_bavail} * status.f_frsize;
+}
+
+Result<> check_free_space(const state::Home& home) {
+  MSB_TRY(const uint64_t free, free_space(home));
   if (free >= kMinFree) return {};
   return fail(Error::from_errno(ENOSPC, cat("only ", format_size(free), " are free in ", home.path()))
                   .hint("free some space (`msb image prune`), or set MSB_HOME to another disk"));
@@ -72,12 +78,52 @@ Result<> check_free_space(const state::Home& home) {
 
 // By rename, so that a crash in between is not taken for a finished file at the next start.
 template <class Make>
-Result<> make_once(const std::string& path, Make make) {
-  if (path_exists(path)) return {};
+Result<> make_anew(const std::string& path, Make make) {
   const std::string draft = path + ".new";
   MSB_CHECK(make(draft));
   if (::rename(draft.c_str(), path.c_str()) < 0) return fail_errno(cat("rename to ", path));
   return {};
+}
+
+template <class Make>
+Result<> make_once(const std::string& path, Make make) {
+  return path_exists(path) ? Result<>() : make_anew(path, std::move(make));
+}
+
+// What cannot be made again at a later start is on the host's disk before it has its name. An ephemeral sandbox has no
+// later start, and a sync would be the dearest part of its first.
+template <class Make>
+Result<> make_for_good(const SandboxConfig& config, const std::string& path, Make make) {
+  return make_anew(path, [&](const std::string& draft) -> Result<> {
+    MSB_CHECK(make(draft));
+    return config.ephemeral ? Result<>() : image::sync_path(draft);
+  });
+}
+
+Result<> prepare_scripts(const state::Home& home, const SandboxConfig& config, Run run) {
+  const std::string image = scripts_image(home, config.name);
+  if (run == Run::first)
+    return make_for_good(config, image,
+                         [&](const std::string& draft) { return make_scripts_image(config.scripts, draft); });
+  if (path_exists(image)) return {};
+  return fail(
+      Error(ErrorKind::corrupt, cat("the scripts of the sandbox are gone: ", image)).hint("make the sandbox anew"));
+}
+
+Result<> prepare_root_disk(const state::Home& home, const SandboxConfig& config, const std::string& tree) {
+  const RootDisk& disk = config.root_disk;
+  if (disk.kind == RootDisk::Kind::tmpfs) return {};
+  if (disk.kind == RootDisk::Kind::disk) {
+    RootDisk still_there = disk;
+    return resolve_root_disk(still_there);
+  }
+  const std::string upper = home.upper(config.name);
+  if (path_exists(upper)) return {};
+  if (disk.kind == RootDisk::Kind::flat) {
+    MSB_TRY(const uint64_t free, free_space(home));
+    MSB_CHECK(check_flat_size(tree, disk, free));
+  }
+  return make_anew(upper, [&](const std::string& draft) { return make_root_disk(disk, home, draft); });
 }
 
 }  // namespace
@@ -103,6 +149,12 @@ Result<StoredConfig> resolve_image(const state::Home& home, SandboxConfig config
   if (config.image.kind == ImageSource::Kind::disk) MSB_CHECK(check_root_image(config));
   MSB_CHECK(resolve_mounts(config.mounts, home, Resolution::first));
   MSB_CHECK(resolve_patches(config.patches));
+  MSB_CHECK(resolve_root_disk(config.root_disk));
+  for (const auto& mount : config.mounts)
+    if (mount.kind == Mount::Kind::disk && mount.source == config.root_disk.source)
+      return fail(
+          Error(ErrorKind::invalid_config, cat("the root disk ", mount.source, " is also mounted on ", mount.target))
+              .hint("use it once"));
   stored.config = std::move(config);
   return stored;
 }
@@ -110,23 +162,21 @@ Result<StoredConfig> resolve_image(const state::Home& home, SandboxConfig config
 Result<> prepare_disks(const state::Home& home, const StoredConfig& stored, Run run) {
   const SandboxConfig& config = stored.config;
   MSB_CHECK(home.make_dir(home.sandbox_logs_dir(config.name)));
-  if (config.image.kind == ImageSource::Kind::disk) return check_root_image(config);
   MSB_CHECK(check_free_space(home));
+  if (!config.scripts.empty()) MSB_CHECK(prepare_scripts(home, config, run));
+  if (config.image.kind == ImageSource::Kind::disk) return check_root_image(config);
   if (config.image.kind == ImageSource::Kind::directory)
     MSB_CHECK(make_once(directory_image(home, config.name),
                         [&](const std::string& draft) { return make_directory_image(config.image.reference, draft); }));
   const std::vector<std::string> root = root_files(home, stored);
   if (!config.patches.empty() && run == Run::first) {
     MSB_CHECK(check_root_files(config.image.reference, root));
-    MSB_CHECK(make_once(patch_image(home, config.name),
-                        [&](const std::string& draft) { return make_patch_image(config.patches, root, draft); }));
+    MSB_CHECK(make_for_good(config, patch_image(home, config.name),
+                            [&](const std::string& draft) { return make_patch_image(config.patches, root, draft); }));
   }
-  MSB_CHECK(check_root_files(config.image.reference, plan_machine(home, stored).disks.front().files));
-  if (config.root_disk.kind == RootDisk::Kind::tmpfs) return {};
-  return make_once(home.upper(config.name), [&](const std::string& draft) -> Result<> {
-    MSB_CHECK_CTX(disk::make_upper_disk(draft, config.root_disk.size_mib, home.ext4_dir()), "make the root disk");
-    return {};
-  });
+  const std::vector<std::string> files = plan_machine(home, stored).disks.front().files;
+  MSB_CHECK(check_root_files(config.image.reference, files));
+  return prepare_root_disk(home, config, files.front());
 }
 
 }  // namespace msb

@@ -17,7 +17,7 @@ Result<> check_kvm(const state::Home& home, const SandboxConfig& config);
 Result<StoredConfig> resolve_image(const state::Home& home, SandboxConfig config, const PullProgress& progress);
 
 // Makes the sandbox's folder and the disks that are missing in it; keeps those that are there. What comes from the
-// configuration's contents (patches) is made for the first run only: no later one has them.
+// configuration's contents (patches, scripts) is made for the first run only: no later one has them.
 enum class Run { first, later };
 Result<> prepare_disks(const state::Home& home, const StoredConfig& stored, Run run);
 

@@ -48,7 +48,7 @@ struct [[gnu::visibility("hidden")]] Sandbox::State {
     const SandboxConfig& config = live.stored.config;
     auto is_disk = [](const Mount& mount) { return mount.kind == Mount::Kind::disk && !mount.read_only; };
     return config.ephemeral && config.image.kind != ImageSource::Kind::disk &&
-           std::ranges::none_of(config.mounts, is_disk);
+           config.root_disk.kind != RootDisk::Kind::disk && std::ranges::none_of(config.mounts, is_disk);
   }
 
   LiveSandbox live;

@@ -11,6 +11,7 @@
 #include "disk/ext4_template.h"
 #include "sandbox/mounts.h"
 #include "sandbox/patches.h"
+#include "sandbox/scripts.h"
 
 namespace msb {
 namespace {
@@ -88,15 +89,28 @@ Result<> check_image(const ImageSource& image) {
 
 Result<> check_root_disk(const SandboxConfig& config) {
   const RootDisk& disk = config.root_disk;
-  if (disk.kind == RootDisk::Kind::managed &&
-      (disk.size_mib < disk::kMinUpperMib || disk.size_mib > disk::kMaxUpperMib))
-    return invalid(cat("a root disk of ", disk.size_mib, " MiB cannot be made: choose from ", disk::kMinUpperMib,
-                       " MiB to ", disk::kMaxUpperMib, " MiB"));
-  if (disk.kind == RootDisk::Kind::tmpfs && disk.size_mib > config.memory_mib)
-    return invalid(cat("a root disk of ", disk.size_mib, " MiB in memory does not fit the ", config.memory_mib,
-                       " MiB that the sandbox has"));
-  if (config.image.kind == ImageSource::Kind::disk && disk.kind == RootDisk::Kind::tmpfs)
+  if (config.image.kind == ImageSource::Kind::disk && disk.kind != RootDisk::Kind::managed)
     return invalid("a disk image is its own root disk; it has no writable layer over it");
+  if (disk.kind != RootDisk::Kind::disk && (!disk.source.empty() || disk.format))
+    return invalid("a root disk of the sandbox's own has no source and no format");
+  switch (disk.kind) {
+    case RootDisk::Kind::managed:
+      return check_root_disk_size(disk.size_mib);
+    case RootDisk::Kind::flat:
+      if (!disk.fstype.empty() && disk.fstype != "ext4")
+        return invalid(cat("a flat root disk is ext4, not ", disk.fstype));
+      return check_root_disk_size(disk.size_mib);
+    case RootDisk::Kind::tmpfs:
+      if (disk.size_mib > config.memory_mib)
+        return invalid(cat("a root disk of ", disk.size_mib, " MiB in memory does not fit the ", config.memory_mib,
+                           " MiB that the sandbox has"));
+      return {};
+    case RootDisk::Kind::disk:
+      if (disk.source.empty()) return invalid("the root disk has no image");
+      if (!disk.format) return invalid(cat("the format of the root disk ", disk.source, " is not given"));
+      MSB_CHECK(check_text(disk.source, "the root disk"));
+      return check_text(disk.fstype, "the root disk's file system type");
+  }
   return {};
 }
 
@@ -146,6 +160,12 @@ std::string effective_hostname(const SandboxConfig& config) {
   return cat(config.name.substr(0, 55), "-", sha256_hex(as_bytes(config.name)).substr(0, 8));
 }
 
+Result<> check_root_disk_size(uint64_t size_mib) {
+  if (size_mib >= disk::kMinUpperMib && size_mib <= disk::kMaxUpperMib) return {};
+  return invalid(cat("a root disk of ", size_mib, " MiB cannot be made: choose from ", disk::kMinUpperMib, " MiB to ",
+                     disk::kMaxUpperMib, " MiB"));
+}
+
 Result<> validate(const SandboxConfig& config) {
   if (!config.name.empty()) MSB_CHECK(validate_sandbox_name(config.name));
   MSB_CHECK(check_image(config.image));
@@ -175,6 +195,7 @@ Result<> validate(const SandboxConfig& config) {
   MSB_CHECK(check_root_disk(config));
   MSB_CHECK(check_mounts(config));
   MSB_CHECK(check_patches(config));
+  MSB_CHECK(check_scripts(config.scripts));
   MSB_CHECK(check_duration(config.max_duration, "the longest duration"));
   MSB_CHECK(check_duration(config.idle_timeout, "the idle timeout"));
   if (config.replace_grace && config.replace_grace->count() < 0)

@@ -14,6 +14,8 @@ namespace msb {
 // A variable's name is not empty and has no '='; neither part has a NUL byte.
 Result<> check_env(std::string_view key, std::string_view value);
 Result<> check_limit(const ResourceLimit& limit);
+// Of a root disk of the sandbox's own.
+Result<> check_root_disk_size(uint64_t size_mib);
 
 // The guest's host name: the configured one, else the sandbox's name, which is cut to
 // 55 bytes, '-' and 8 hex digits of its SHA-256 when Linux's 64 bytes are too few.

@@ -175,6 +175,12 @@ Result<std::vector<SandboxRow>> list_sandboxes(Database& database, const std::ma
   return rows;
 }
 
+Result<> set_config(Database& database, const std::string& name, const std::string& config_json) {
+  return expect_found(
+      database.run("UPDATE sandbox SET config_json = ?, updated_at = ? WHERE name = ?", {config_json, now_ms(), name}),
+      name);
+}
+
 Result<> mark_starting(Database& database, const std::string& name) {
   return expect_found(database.run("UPDATE sandbox SET status = 'starting', updated_at = ?, started_at = NULL, "
                                    "pid = NULL, termination_reason = '', exit_code = NULL WHERE name = ?",

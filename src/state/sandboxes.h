@@ -64,6 +64,8 @@ Result<std::optional<SandboxRow>> find_sandbox(Database& database, const std::st
 Result<std::vector<SandboxRow>> list_sandboxes(Database& database,
                                                const std::map<std::string, std::string>& labels = {});
 
+// The configuration that the next start uses.
+Result<> set_config(Database& database, const std::string& name, const std::string& config_json);
 // A new run begins: what is known of the last one is forgotten.
 Result<> mark_starting(Database& database, const std::string& name);
 // The process of the run that has begun, recorded before the guest is up.
