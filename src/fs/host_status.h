@@ -9,8 +9,8 @@
 
 namespace msb::fs {
 
-// An errno value. The system call itself: the C library makes it an fstatat(2) with an empty path, which takes the kernel
-// two to four times as long, and each request has at least one.
+// An errno value. The system call itself: the C library makes it an fstatat(2) with an empty path, which takes the
+// kernel two to four times as long, and each request has at least one.
 inline int status_of(int fd, struct stat& status) {
   return ::syscall(SYS_fstat, fd, &status) < 0 ? errno : 0;
 }

@@ -25,7 +25,7 @@ extern "C" {
 #define SERIAL_PORT 0x3f8u
 #define DISK_SECTORS 2048u  // of the block device
 // Two shares, "rw" and "ro": each with "file", "dir" and "link", which leads to what lies beside them on the host.
-#define MARK_SECTOR 1000u   // begins with "disk"; no scenario writes there
+#define MARK_SECTOR 1000u  // begins with "disk"; no scenario writes there
 
 struct hardware {
   void* self;
