@@ -20,7 +20,7 @@ Result<std::unique_ptr<ServedQueue>> ServedQueue::create(Reactor& reactor, Devic
                                                          std::optional<ActiveQueue> active, Hooks hooks, int turn) {
   if (!active) return fail(ErrorKind::protocol, cat("the driver left queue ", index, " disabled"));
   const int kick = active->kick;
-  std::unique_ptr<ServedQueue> served(new ServedQueue(context, index, std::move(*active), std::move(hooks), turn));
+  std::unique_ptr<ServedQueue> served(new ServedQueue(context, index, *active, std::move(hooks), turn));
   MSB_TRY(served->watch_, watch_kick(reactor, kick, [self = served.get()] { self->kicked(); }));
   // What the driver published before it said DRIVER_OK.
   MSB_TRY(bool waiting, served->active_.queue.enable_kicks());

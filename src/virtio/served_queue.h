@@ -40,7 +40,7 @@ class ServedQueue {
 
  private:
   ServedQueue(DeviceContext& context, uint16_t index, ActiveQueue active, Hooks hooks, int turn)
-      : context_(context), index_(index), active_(std::move(active)), hooks_(std::move(hooks)), turn_(turn) {}
+      : context_(context), index_(index), active_(active), hooks_(std::move(hooks)), turn_(turn) {}
   void kicked();
   Result<bool> serve();  // whether there is more
 
