@@ -80,7 +80,7 @@ static void make_queue(struct world* world, struct queue* queue, uint32_t index,
 }
 
 void negotiate(struct world* world, uint32_t slot, struct device* device, uint64_t without) {
-  world->arena = ARENA_START;
+  world->arena = ARENA_START + world->kept;
   device->slot = slot;
   device->type = get(world, slot, DEVICE_ID);
   device->queues = 0;

@@ -59,6 +59,7 @@ struct world {
   struct order* order;
   uint32_t arena;   // free from here
   uint32_t random;  // state of the generator
+  uint32_t kept;    // bytes from ARENA_START on that a device still uses while others are started
 };
 
 #ifdef __cplusplus

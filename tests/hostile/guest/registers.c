@@ -177,5 +177,7 @@ void register_noise(struct world* world, uint32_t victim) {
         (void)hardware->read(hardware->self, DEVICE_WINDOWS + (choice >> 12) % (6 * WINDOW), 1u << (choice & 1));
     }
   }
+  // Some run still, on memory that others are about to get.
+  for (uint32_t slot = 0; slot < world->order->devices; ++slot) reset(world, slot);
   all_healthy(world);
 }

@@ -36,7 +36,7 @@ const struct scenario scenarios[] = {
 const uint32_t scenario_count = sizeof(scenarios) / sizeof(scenarios[0]);
 
 void run_scenario(const struct hardware* hardware, struct order* order) {
-  struct world world = {hardware, order, ARENA_START, 1 + order->scenario * 97 + order->victim};
+  struct world world = {hardware, order, ARENA_START, 1 + order->scenario * 97 + order->victim, 0};
   if (order->scenario < scenario_count) scenarios[order->scenario].run(&world, order->victim);
   order->finished = FINISHED;
 }
