@@ -79,6 +79,8 @@ struct RegistryOptions {
 struct SandboxConfig {
   std::string name = {};  // 1-128 of [A-Za-z0-9._-], first alphanumeric; empty = generated
   ImageSource image = {};
+  // A snapshot to begin from, instead of an image: its name, or the path of its directory. It brings the root disk.
+  std::string from_snapshot = {};
   uint32_t cpus = 1;  // 1..32
   uint32_t memory_mib = 512;
   std::vector<std::pair<std::string, std::string>> env = {};

@@ -44,8 +44,12 @@ enum class ErrorKind {
   image_pull_failed,
   volume_not_found,
   volume_already_exists,
-  terminal,   // no usable terminal for an interactive session
-  cancelled,  // the caller gave up
+  volume_in_use,
+  snapshot_not_found,
+  snapshot_already_exists,
+  snapshot_integrity,  // its contents are not what they were when it was made
+  terminal,            // no usable terminal for an interactive session
+  cancelled,           // the caller gave up
 };
 
 MSB_API std::string_view code(ErrorKind kind);

@@ -26,7 +26,16 @@ enum class HostPermissions {
   mirror,    // the permission bits
 };
 
-enum class VolumeKind { directory, disk };
+enum class VolumeKind {
+  directory,  // files, shared by any number of sandboxes at once
+  disk,       // an ext4 file system in a disk image: one sandbox writes it, or several read it
+};
+// Of a named volume that a sandbox mounts when it is made.
+enum class VolumeMode {
+  ensure_exists,  // made when there is none
+  existing,       // must be there
+  create,         // must not be there
+};
 
 struct Mount {
   enum class Kind {
@@ -57,10 +66,11 @@ struct Mount {
   // bind and named directory
   StatVirtualization stat_virtualization = StatVirtualization::strict;
   HostPermissions host_permissions = HostPermissions::private_;
-  uint32_t quota_mib = 0;  // what the guest may add; 0: no limit
+  uint32_t quota_mib = 0;  // bind: what the guest may add; named: what the volume may hold; 0: no limit
   // named
   std::string volume = {};
   std::optional<VolumeKind> volume_kind = {};  // of a volume that is made now; of one that is there: must be so
+  VolumeMode volume_mode = VolumeMode::ensure_exists;
 
   // "PATH", "PATH:SIZE", "PATH:SIZE:OPTIONS" or "PATH:OPTIONS"; options: ro, rw, noexec, nosuid, nodev, size=SIZE.
   MSB_API static Result<Mount> parse_tmpfs(std::string_view text);

@@ -64,6 +64,14 @@ std::string_view code(ErrorKind kind) {
       return "volume-not-found";
     case ErrorKind::volume_already_exists:
       return "volume-already-exists";
+    case ErrorKind::volume_in_use:
+      return "volume-in-use";
+    case ErrorKind::snapshot_not_found:
+      return "snapshot-not-found";
+    case ErrorKind::snapshot_already_exists:
+      return "snapshot-already-exists";
+    case ErrorKind::snapshot_integrity:
+      return "snapshot-integrity";
     case ErrorKind::terminal:
       return "terminal-error";
     case ErrorKind::cancelled:

@@ -36,6 +36,9 @@ const Commands kCommands[] = {
     {add_inspect, {"inspect"}},
     {add_logs, {"logs"}},
     {add_ping, {"ping"}},
+    // Storage.
+    {add_volume, {"volume", "vol"}},
+    {add_snapshot, {"snapshot", "snap"}},
     // Images, the host, msb itself.
     {add_image, {"image", "pull", "load", "save", "images", "rmi"}},
     {add_doctor, {"doctor"}},

@@ -27,6 +27,10 @@ void add_ping(CLI::App& root, Invocation& invocation);
 // `msb image ...`, and pull, load, save at the top level.
 void add_image(CLI::App& root, Invocation& invocation);
 
+// `msb volume ...`, `msb snapshot ...`.
+void add_volume(CLI::App& root, Invocation& invocation);
+void add_snapshot(CLI::App& root, Invocation& invocation);
+
 void add_doctor(CLI::App& root, Invocation& invocation);
 void add_version(CLI::App& root, Invocation& invocation);
 void add_completion(CLI::App& root, Invocation& invocation);

@@ -45,7 +45,9 @@ bool has_labels(const SandboxInfo& info, const std::vector<std::string>& labels)
 
 void SandboxFlags::add_to(CLI::App& command) {
   command_ = &command;
-  command.add_option("IMAGE", image_, "OCI reference, ./directory, or disk image (.raw .img .qcow2)");
+  auto* image = command.add_option("IMAGE", image_, "OCI reference, ./directory, or disk image (.raw .img .qcow2)");
+  command.add_option("--from-snapshot,--from-snap", snapshot_, "Begin from a snapshot, by name or path")
+      ->excludes(image);
   command.add_option("-n,--name", name_, "Name of the sandbox");
   command.add_option("-c,--cpus", cpus_, "Virtual CPUs (1)");
   command.add_option("-m,--memory", memory_, "Memory, e.g. 512M or 2G (512M)");
@@ -88,13 +90,19 @@ bool SandboxFlags::has_creation_flags() const {
 }
 
 Result<> SandboxFlags::apply_image(SandboxConfig& config) const {
+  MSB_TRY(config.pull_policy, parse_pull_policy(pull_));
+  config.registry.insecure = insecure_;
+  config.registry.ca_cert_files = ca_certs_;
+  config.from_snapshot = snapshot_;
+  if (!snapshot_.empty() && !root_disk_.empty())
+    return fail(Error(ErrorKind::invalid_config,
+                      "--root-disk and --from-snapshot exclude each other: a snapshot brings its disk")
+                    .hint("`msb modify` makes it larger"));
+  if (!snapshot_.empty()) return {};
   if (image_.empty())
     return fail(Error(ErrorKind::invalid_config, "no image given")
                     .hint(cat("for example: msb ", command_->get_name(), " alpine")));
   MSB_TRY(config.image, ImageSource::parse(image_));
-  MSB_TRY(config.pull_policy, parse_pull_policy(pull_));
-  config.registry.insecure = insecure_;
-  config.registry.ca_cert_files = ca_certs_;
   return {};
 }
 

@@ -37,6 +37,7 @@ class SandboxFlags {
 
   CLI::App* command_ = nullptr;
   std::string image_;
+  std::string snapshot_;
   std::string name_;
   uint32_t cpus_ = 1;
   std::string memory_ = "512M";

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "image/json.h"
-#include "image/layer_tar.h"
+#include "image/tar_unpack.h"
 
 namespace msb::image {
 namespace {
@@ -141,28 +141,6 @@ class SpooledFiles final : public ArchiveFiles, public TarSink {
   uint64_t total_ = 0;
 };
 
-Result<> unpack(int fd, TarSink& sink) {
-  Bytes in(size_t{256} << 10);
-  Bytes out(size_t{256} << 10);
-  MSB_TRY(size_t count, read_full(fd, in));
-  if (count == 0) return fail(ErrorKind::corrupt, "the archive is empty");
-  MSB_TRY(const auto compression, compression_by_magic(ByteView(in).first(std::min(count, kMagicLength))));
-  const auto decompressor = Decompressor::create(compression);
-  TarParser parser(sink);
-  for (; count > 0;) {
-    ByteView rest = ByteView(in).first(count);
-    for (;;) {
-      MSB_TRY(const auto step, decompressor->step(rest, out));
-      MSB_CHECK(parser.feed(ByteView(out).first(step.produced)));
-      rest = rest.subspan(step.consumed);
-      if (rest.empty() && step.produced < out.size()) break;
-    }
-    MSB_TRY(count, read_full(fd, in));
-  }
-  MSB_CHECK(decompressor->finish());
-  return parser.finish();
-}
-
 }  // namespace
 
 Result<std::string> ArchiveFiles::text(const std::string& name) const {
@@ -183,7 +161,7 @@ Result<std::unique_ptr<ArchiveFiles>> ArchiveFiles::open_archive(const std::stri
     if (S_ISDIR(status.st_mode)) return std::make_unique<DirectoryFiles>(std::move(input));
   }
   auto files = std::make_unique<SpooledFiles>(work.path());
-  MSB_CHECK(unpack(path == "-" ? STDIN_FILENO : input.get(), *files));
+  MSB_CHECK(unpack_tar(path == "-" ? STDIN_FILENO : input.get(), *files));
   return files;
 }
 

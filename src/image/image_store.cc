@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "base/temp_dir.h"
 #include "image/archive_load.h"
@@ -15,6 +16,7 @@
 #include "image/image_detail.h"
 #include "image/name_distance.h"
 #include "image/puller.h"
+#include "state/snapshots.h"
 
 namespace msb::image {
 namespace {
@@ -46,6 +48,13 @@ std::string settings_file(const state::Home& home, const StoreOptions& options) 
 
 bool is_cached_hit(const PullOptions& options) {
   return !options.force && options.policy != PullPolicy::always;
+}
+
+// A snapshot is worth nothing without what lies beneath it.
+std::set<std::string> images_of_snapshots(const state::Home& home) {
+  std::set<std::string> digests;
+  for (const auto& snapshot : state::list_snapshots(home)) digests.insert(snapshot.image);
+  return digests;
 }
 
 }  // namespace
@@ -206,6 +215,15 @@ Result<ImageDetail> ImageStore::pull(const std::string& reference, const PullOpt
   return std::move(resolved.detail);
 }
 
+Result<std::optional<ResolvedImage>> ImageStore::cached(const std::string& manifest_digest, const std::string& name) {
+  state::Images images(database_);
+  MSB_TRY(auto manifest, images.find_manifest(manifest_digest));
+  if (!manifest) return std::optional<ResolvedImage>();
+  MSB_TRY(auto lock, hold_cache(home_));
+  const state::ImageRefRecord reference{name, manifest_digest, manifest->created_at, now_ms()};
+  return complete({reference, std::move(*manifest)}, std::make_shared<FileLock>(std::move(lock)));
+}
+
 Result<std::vector<ImageInfo>> ImageStore::list() {
   state::Images images(database_);
   MSB_TRY(const auto rows, images.references());
@@ -250,7 +268,9 @@ Result<> ImageStore::remove(const std::string& text, bool force) {
 Result<> ImageStore::drop_unused(ImagePruneReport& report) {
   state::Images images(database_);
   MSB_TRY(const auto manifests, images.unused_manifests());
+  const auto kept = images_of_snapshots(home_);
   for (const std::string& digest : manifests) {
+    if (kept.contains(digest)) continue;
     MSB_CHECK(images.remove_manifest(digest));
     report.bytes_reclaimed += file_size(home_.image_tree(digest));
     MSB_CHECK(remove_tree(home_.image_dir(digest)));
@@ -289,9 +309,10 @@ Result<ImagePruneReport> ImageStore::prune() {
   MSB_TRY(const auto owned, own_cache(home_));
   state::Images images(database_);
   MSB_TRY(const auto references, images.references());
+  const auto kept = images_of_snapshots(home_);
   for (const state::ImageRefRecord& reference : references) {
     MSB_TRY(const auto users, images.sandboxes_using(reference.manifest));
-    if (!users.empty()) continue;
+    if (!users.empty() || kept.contains(reference.manifest)) continue;
     MSB_CHECK(images.remove_reference(reference.reference));
     ++report.image_refs_removed;
   }
@@ -332,6 +353,20 @@ Result<> ImageStore::save(const std::vector<std::string>& references, const std:
     images.push_back({std::move(reference), found.manifest.config_json, files->layers});
   }
   return save_archive(home_, images, path, format);
+}
+
+Result<> ImageStore::save_manifest(const std::string& manifest_digest, const std::string& name,
+                                   const std::string& path) {
+  MSB_TRY(const auto found, cached(manifest_digest, name));
+  if (!found)
+    return fail(
+        Error(ErrorKind::image_not_found, cat("the image ", name, " (", manifest_digest, ") is not in the cache"))
+            .hint(cat("pull it again: msb pull ", name)));
+  MSB_TRY(auto reference, Reference::parse(name));
+  state::Images images(database_);
+  MSB_TRY(const auto manifest, images.find_manifest(manifest_digest));
+  if (!manifest) return fail(ErrorKind::image_not_found, cat("the image ", name, " was removed meanwhile"));
+  return save_archive(home_, {{std::move(reference), manifest->config_json, found->layers}}, path, ArchiveFormat::oci);
 }
 
 }  // namespace msb::image

@@ -47,6 +47,9 @@ class ImageStore {
   Result<ResolvedImage> resolve(const std::string& reference, const PullOptions& options);
   Result<ImageDetail> pull(const std::string& reference, const PullOptions& options);
 
+  // The image with this manifest, whatever it is called here; nullopt when it is not whole. `name` is what to call it.
+  Result<std::optional<ResolvedImage>> cached(const std::string& manifest_digest, const std::string& name);
+
   Result<std::vector<ImageInfo>> list();
   Result<ImageDetail> inspect(const std::string& reference);
   Result<> remove(const std::string& reference, bool force);
@@ -54,6 +57,8 @@ class ImageStore {
 
   Result<std::vector<ImageInfo>> load(const std::string& path, const std::vector<std::string>& tags,
                                       const PullProgress& progress);
+  // By its manifest, whatever it is called here; `name` is what it is to be called there.
+  Result<> save_manifest(const std::string& manifest_digest, const std::string& name, const std::string& path);
   Result<> save(const std::vector<std::string>& references, const std::string& path, ArchiveFormat format);
 
   // Enters an image whose files are in place, under a reference.

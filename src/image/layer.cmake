@@ -4,7 +4,7 @@ msb_pkg(zlib zlib)
 msb_pkg(zstd libzstd)
 msb_library(layer SOURCES
   layer_tar_fields.cc layer_tar.cc file_tree.cc layer_sink.cc layer_compression.cc layer_converter.cc
-  layer_merge.cc layer_export.cc layer_tar_writer.cc
+  layer_merge.cc layer_export.cc layer_tar_writer.cc tar_unpack.cc zstd_output.cc
   DEPS msb_disk msb_base_host msb_pkg::zlib msb_pkg::zstd)
 
 msb_pkg(libarchive libarchive)

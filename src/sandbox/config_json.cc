@@ -153,6 +153,7 @@ void fields(auto& self, auto&& field)
   field("labels", self.labels);
   field("rlimits", self.rlimits);
   field("root_disk", self.root_disk);
+  field.later("from_snapshot", self.from_snapshot);
   field.later("mounts", self.mounts);
   field.later("scripts", self.scripts);
   field.later("patches", self.patches);
@@ -172,6 +173,8 @@ void fields(auto& self, auto&& field)
   field("config", self.config);
   field("manifest_digest", self.manifest_digest);
   field("layers", self.layers);
+  field.later("patched", self.patched);
+  field.later("snapshot_id", self.snapshot_id);
   field("image", self.image);
 }
 

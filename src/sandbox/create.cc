@@ -9,6 +9,7 @@
 #include "sandbox/machine_plan.h"
 #include "sandbox/mounts.h"
 #include "sandbox/prepare.h"
+#include "sandbox/volumes.h"
 #include "state/machine_check.h"
 
 namespace msb {
@@ -91,9 +92,10 @@ Result<state::SandboxRow> make_row(const std::string& id, const StoredConfig& st
 }
 
 // The name becomes ours: its lock, and a row that says starting.
-Result<FileLock> claim_new(Store& store, const state::SandboxRow& row) {
+Result<FileLock> claim_new(Store& store, const state::SandboxRow& row, const SandboxConfig& config) {
   MSB_TRY(auto transaction, store.database.begin());
   MSB_CHECK(check_free_name(store, row.name));
+  MSB_CHECK(check_volumes(store.home, config.mounts));
   MSB_TRY(auto lock, state::try_lock_sandbox(store.home, row.name));
   if (!lock) return fail(already_exists(row.name));
   MSB_CHECK(state::insert_sandbox(store.database, row));
@@ -150,7 +152,7 @@ Result<LiveSandbox> create_sandbox(SandboxConfig config, const PullProgress& pro
   if (replace_grace) MSB_CHECK(clear_name(store, stored.config.name, *replace_grace));
   std::string id = generate_id();
   MSB_TRY(auto row, make_row(id, stored));
-  MSB_TRY(FileLock lock, claim_new(store, row));
+  MSB_TRY(FileLock lock, claim_new(store, row, stored.config));
   {
     FileLock released = std::move(cache);
   }

@@ -92,7 +92,7 @@ state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& sto
   }
   state::DiskSpec lower{
       .format = state::DiskSpec::Format::concat, .files = root_files(home, stored), .read_only = true};
-  if (!config.patches.empty()) {
+  if (stored.patched) {
     // It takes the place of an image's tree; the image of a directory has the files' data too.
     if (config.image.kind == ImageSource::Kind::oci) lower.files.erase(lower.files.begin());
     lower.files.insert(lower.files.begin(), patch_image(home, config.name));
@@ -143,7 +143,7 @@ Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::stri
   launch.machine = plan_machine(home, stored);
   launch.machine_choice = machine_name(config);
   MSB_TRY(auto bootstrap, plan_bootstrap(stored));
-  bootstrap.mounts = plan_mounts(config.mounts, launch.machine);
+  bootstrap.mounts = plan_mounts(config.mounts, home, launch.machine);
   plan_scripts(home, config, launch.machine, bootstrap);
   launch.bootstrap = wire::encode(bootstrap);
   MSB_TRY(launch.startup, plan_startup(stored));

@@ -12,6 +12,7 @@
 #include "disk/ext4_size.h"
 #include "disk/qcow2.h"
 #include "disk/raw_disk.h"
+#include "sandbox/volumes.h"
 
 namespace msb {
 namespace {
@@ -108,6 +109,23 @@ Result<> check_nesting(const std::vector<Mount>& mounts) {
   return {};
 }
 
+void add_disk(const std::string& file, const Mount& mount, wire::MountSpec& spec, state::MachineSpec& machine) {
+  spec.kind = "disk";
+  spec.device = next_device(machine.disks);
+  spec.fstype = mount.fstype;
+  const bool qcow2 = mount.format == DiskFormat::qcow2;
+  machine.disks.push_back({.format = qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw,
+                           .files = {file},
+                           .read_only = mount.read_only});
+}
+
+void add_share(state::ShareSpec share, wire::MountSpec& spec, state::MachineSpec& machine) {
+  spec.kind = "share";
+  spec.share = share.name;
+  spec.file = share.only;
+  machine.shares.push_back(std::move(share));
+}
+
 }  // namespace
 
 Result<> check_mounts(const SandboxConfig& config) {
@@ -156,7 +174,10 @@ Result<> resolve_mounts(std::vector<Mount>& mounts, const state::Home& home, Res
         MSB_CHECK(resolve_bind(mount, home, resolution));
         break;
       case Mount::Kind::named:
-        return fail(ErrorKind::unsupported, cat("the volume ", mount.volume, ": this msb has no named volumes"));
+        MSB_CHECK(resolve_volume(mount, home, resolution));
+        if (mount.volume_kind == VolumeKind::disk && !disks.insert(home.volume_disk(mount.volume)).second)
+          return invalid(cat("the disk volume ", mount.volume, " is mounted twice"), "mount it once");
+        break;
     }
   }
   return check_nesting(mounts);
@@ -166,7 +187,8 @@ std::string next_device(const std::vector<state::DiskSpec>& disks) {
   return cat("/dev/vd", static_cast<char>('a' + disks.size()));
 }
 
-std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, state::MachineSpec& machine) {
+std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, const state::Home& home,
+                                         state::MachineSpec& machine) {
   std::vector<wire::MountSpec> plan;
   for (const auto& mount : mounts) {
     wire::MountSpec spec;
@@ -180,24 +202,18 @@ std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, state
         spec.kind = "tmpfs";
         spec.tmpfs_bytes = uint64_t{mount.size_mib} * kMiB;
         break;
-      case Mount::Kind::disk: {
-        spec.kind = "disk";
-        spec.device = next_device(machine.disks);
-        spec.fstype = mount.fstype;
-        const bool qcow2 = mount.format == DiskFormat::qcow2;
-        machine.disks.push_back({.format = qcow2 ? state::DiskSpec::Format::qcow2 : state::DiskSpec::Format::raw,
-                                 .files = {mount.source},
-                                 .read_only = mount.read_only});
+      case Mount::Kind::disk:
+        add_disk(mount.source, mount, spec, machine);
         break;
-      }
       case Mount::Kind::bind:
-        machine.shares.push_back(share_of(mount, cat(machine.shares.size())));
-        spec.kind = "share";
-        spec.share = machine.shares.back().name;
-        spec.file = machine.shares.back().only;
+        add_share(share_of(mount, cat(machine.shares.size())), spec, machine);
         break;
       case Mount::Kind::named:
-        continue;  // resolve_mounts() has refused it
+        if (mount.volume_kind == VolumeKind::disk)
+          add_disk(home.volume_disk(mount.volume), mount, spec, machine);
+        else
+          add_share(share_of_volume(mount, home, cat(machine.shares.size())), spec, machine);
+        break;
     }
     plan.push_back(std::move(spec));
   }

@@ -21,7 +21,8 @@ Result<> check_mounts(const SandboxConfig& config);
 Result<> resolve_mounts(std::vector<Mount>& mounts, const state::Home& home, Resolution resolution);
 
 // Adds disks and shares to the machine, and says what the agent is to mount where: parents before what lies below them.
-std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, state::MachineSpec& machine);
+std::vector<wire::MountSpec> plan_mounts(const std::vector<Mount>& mounts, const state::Home& home,
+                                         state::MachineSpec& machine);
 
 // What the guest calls the next disk that is added to these.
 std::string next_device(const std::vector<state::DiskSpec>& disks);

@@ -168,7 +168,7 @@ TEST(PlanMounts, parents_come_first_and_disks_follow_the_roots) {
   file.source_type = Mount::SourceType::file;
   state::MachineSpec machine;
   machine.disks.resize(2);
-  auto plan = plan_mounts({data, scratch, disk("/host/e.raw", "/a"), file}, machine);
+  auto plan = plan_mounts({data, scratch, disk("/host/e.raw", "/a"), file}, state::Home::at("/home").value(), machine);
   const auto& disks = machine.disks;
   ASSERT_EQ(plan.size(), 4u);
   EXPECT_EQ(plan[0].target, "/a");

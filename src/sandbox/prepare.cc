@@ -19,6 +19,7 @@
 #include "sandbox/patches.h"
 #include "sandbox/root_disk.h"
 #include "sandbox/scripts.h"
+#include "sandbox/snapshots.h"
 
 namespace msb {
 namespace {
@@ -136,7 +137,13 @@ Result<> check_kvm(const state::Home& home, const SandboxConfig& config) {
 }
 
 Result<StoredConfig> resolve_image(const state::Home& home, SandboxConfig config, const PullProgress& progress) {
+  if (!config.from_snapshot.empty()) {
+    MSB_TRY(auto begun, resolve_snapshot(home, std::move(config), progress));
+    MSB_CHECK(resolve_mounts(begun.config.mounts, home, Resolution::first));
+    return begun;
+  }
   StoredConfig stored;
+  stored.patched = !config.patches.empty();
   if (config.image.kind == ImageSource::Kind::oci) {
     PullOptions options{.policy = config.pull_policy, .registry = config.registry, .progress = progress};
     MSB_TRY(ImageDetail detail, Image::pull(config.image.reference, options));
@@ -165,6 +172,7 @@ Result<> prepare_disks(const state::Home& home, const StoredConfig& stored, Run 
   MSB_CHECK(check_free_space(home));
   if (!config.scripts.empty()) MSB_CHECK(prepare_scripts(home, config, run));
   if (config.image.kind == ImageSource::Kind::disk) return check_root_image(config);
+  if (run == Run::first && !config.from_snapshot.empty()) MSB_CHECK(restore_snapshot(home, stored));
   if (config.image.kind == ImageSource::Kind::directory)
     MSB_CHECK(make_once(directory_image(home, config.name),
                         [&](const std::string& draft) { return make_directory_image(config.image.reference, draft); }));

@@ -87,6 +87,15 @@ Result<> check_image(const ImageSource& image) {
   return check_text(image.fstype, "the file system type");
 }
 
+// What a snapshot brings cannot be given beside it.
+Result<> check_snapshot(const SandboxConfig& config) {
+  MSB_CHECK(check_text(config.from_snapshot, "the snapshot"));
+  if (!config.image.reference.empty()) return invalid("an image and a snapshot are given: a snapshot brings its image");
+  if (!config.patches.empty())
+    return invalid("a sandbox from a snapshot cannot be patched: change it from inside, or patch the image anew");
+  return {};
+}
+
 Result<> check_root_disk(const SandboxConfig& config) {
   const RootDisk& disk = config.root_disk;
   if (config.image.kind == ImageSource::Kind::disk && disk.kind != RootDisk::Kind::managed)
@@ -137,13 +146,17 @@ Result<> check_limit(const ResourceLimit& limit) {
   return {};
 }
 
-Result<> validate_sandbox_name(std::string_view name) {
+Result<> check_name(std::string_view name, std::string_view whose) {
   bool good =
       !name.empty() && name.size() <= kMaxName && is_alnum(name.front()) &&
       std::all_of(name.begin(), name.end(), [](char c) { return is_alnum(c) || c == '.' || c == '-' || c == '_'; });
   if (good) return {};
-  return fail(Error(ErrorKind::invalid_config, cat("'", name.substr(0, 200), "' cannot be a sandbox's name"))
+  return fail(Error(ErrorKind::invalid_config, cat("'", name.substr(0, 200), "' cannot be ", whose, "'s name"))
                   .hint("a name has 1 to 128 letters, digits, '.', '-' and '_', and begins with a letter or digit"));
+}
+
+Result<> validate_sandbox_name(std::string_view name) {
+  return check_name(name, "a sandbox");
 }
 
 std::string generate_sandbox_name() {
@@ -168,7 +181,10 @@ Result<> check_root_disk_size(uint64_t size_mib) {
 
 Result<> validate(const SandboxConfig& config) {
   if (!config.name.empty()) MSB_CHECK(validate_sandbox_name(config.name));
-  MSB_CHECK(check_image(config.image));
+  if (config.from_snapshot.empty())
+    MSB_CHECK(check_image(config.image));
+  else
+    MSB_CHECK(check_snapshot(config));
   if (config.cpus < 1 || config.cpus > kMaxCpus)
     return invalid(cat(config.cpus, " CPUs are not possible; a sandbox has 1 to ", kMaxCpus));
   if (config.memory_mib < kMinMemoryMib)

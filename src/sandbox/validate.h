@@ -11,6 +11,9 @@
 
 namespace msb {
 
+// The rule that names of sandboxes, volumes and snapshots share; `whose` is "a volume".
+Result<> check_name(std::string_view name, std::string_view whose);
+
 // A variable's name is not empty and has no '='; neither part has a NUL byte.
 Result<> check_env(std::string_view key, std::string_view value);
 Result<> check_limit(const ResourceLimit& limit);

@@ -75,6 +75,13 @@ std::string Home::runtime_dir(std::string_view content_hash) const {
 std::string Home::sandbox_dir(std::string_view name) const {
   return cat(sandboxes_dir(), "/", name);
 }
+std::string Home::volume_dir(std::string_view name) const {
+  return cat(volumes_dir(), "/", name);
+}
+
+std::string Home::snapshot_dir(std::string_view name) const {
+  return cat(snapshots_dir(), "/", name);
+}
 
 std::string Home::run_name(std::string_view name) {
   return sha256_hex(as_bytes(name)).substr(0, 12);

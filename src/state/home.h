@@ -56,6 +56,18 @@ class Home {
   std::string runtime_log(std::string_view name) const { return sandbox_logs_dir(name) + "/runtime.log"; }
   std::string kernel_log(std::string_view name) const { return sandbox_logs_dir(name) + "/kernel.log"; }
 
+  // ---- volumes ---------------------------------------------------------------------------
+  std::string volumes_dir() const { return path_ + "/volumes"; }
+  std::string volume_dir(std::string_view name) const;
+  std::string volume_record(std::string_view name) const { return volume_dir(name) + "/volume.json"; }
+  std::string volume_data(std::string_view name) const { return volume_dir(name) + "/data"; }
+  std::string volume_disk(std::string_view name) const { return volume_dir(name) + "/disk.raw"; }
+  std::string volume_usage(std::string_view name) const { return volume_dir(name) + "/usage"; }
+
+  // ---- snapshots -------------------------------------------------------------------------
+  std::string snapshots_dir() const { return path_ + "/snapshots"; }
+  std::string snapshot_dir(std::string_view name) const;
+
   // Sockets and locks are named by a hash, so that a name of 128 bytes fits and directories
   // of sandboxes can be removed while their lock is held.
   std::string run_dir() const { return path_ + "/run"; }

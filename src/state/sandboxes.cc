@@ -223,7 +223,7 @@ Result<std::optional<FileLock>> try_lock_sandbox(const Home& home, const std::st
 
 Result<> remove_sandbox(const Home& home, Database& database, const std::string& name, Keep keep) {
   // Out of sight first: a directory without a row would look like a disk whose database was lost.
-  MSB_TRY(auto trash, Trash::take(home, name));
+  MSB_TRY(auto trash, Trash::take(home, home.sandbox_dir(name)));
   if (keep == Keep::logs && !trash.path().empty()) {
     std::string saved = trash.path() + "/logs";
     MSB_CHECK(home.make_dir(home.sandbox_dir(name)));

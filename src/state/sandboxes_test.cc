@@ -161,7 +161,7 @@ TEST_F(SandboxesTest, SweepLeavesWhatSomebodyIsRemovingJustNow) {
   ASSERT_TRUE(write_file_atomic(home.upper("a"), "disk"));
   std::string path;
   {
-    auto trash = Trash::take(home, "a");
+    auto trash = Trash::take(home, home.sandbox_dir("a"));
     ASSERT_TRUE(trash) << trash.error().to_string();
     path = trash->path();
     EXPECT_FALSE(path_exists(home.sandbox_dir("a")));

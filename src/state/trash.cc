@@ -7,15 +7,14 @@
 
 namespace msb::state {
 
-Result<Trash> Trash::take(const Home& home, std::string_view name) {
-  std::string directory = home.sandbox_dir(name);
+Result<Trash> Trash::take(const Home& home, const std::string& directory) {
   if (!path_exists(directory)) return Trash();
   // Locked before it becomes trash: there is no moment at which a sweep could take it from under us.
   // (Where directories cannot be locked, as on NFS, none is, and a sweep gets no lock either.)
   auto lock = FileLock::try_acquire_existing(directory, LockMode::exclusive);
   if (lock && !*lock) return fail(ErrorKind::internal, cat(directory, " is being removed by somebody else"));
   MSB_CHECK(home.make_dir(home.trash_dir()));
-  std::string path = cat(home.trash_dir(), "/", Home::run_name(name), "-", now_ms());
+  std::string path = cat(home.trash_dir(), "/", Home::run_name(directory), "-", now_ms());
   if (::rename(directory.c_str(), path.c_str()) < 0) return fail_errno(cat("remove ", directory));
   return Trash(std::move(path), lock ? std::move(*lock) : std::nullopt);
 }

@@ -1,5 +1,5 @@
-// Trash: a sandbox's directory on its way out. It is moved to trash/ first, where nobody looks for sandboxes,
-// and deleted there. The flock on the moved directory is held until it is gone, so that a sweep takes only
+// Trash: the directory of a sandbox or a volume on its way out. It is moved to trash/ first, where nobody looks for
+// sandboxes, and deleted there. The flock on the moved directory is held until it is gone, so that a sweep takes only
 // what a killed process has left half deleted.
 #pragma once
 
@@ -13,8 +13,8 @@ namespace msb::state {
 
 class [[nodiscard]] Trash {
  public:
-  // Moves the directory of the sandbox, whose lifecycle lock the caller holds. None there is success.
-  static Result<Trash> take(const Home& home, std::string_view name);
+  // Moves the directory, which the caller alone may remove (a sandbox's: by its lifecycle lock). None there is success.
+  static Result<Trash> take(const Home& home, const std::string& directory);
 
   // Where it is now; empty when there was none.
   const std::string& path() const { return path_; }

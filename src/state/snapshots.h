@@ -1,0 +1,61 @@
+// Snapshots on disk: $MSB_HOME/snapshots/NAME/snapshot.json and the files it names. docs/format/snapshot.md.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "state/home.h"
+
+namespace msb::state {
+
+struct SnapshotFile {
+  std::string file;            // a plain name, beside snapshot.json; in a sandbox's directory it has the same one
+  uint64_t size = 0;           // bytes
+  std::string integrity = {};  // disk::content_digest(); empty: was not computed
+};
+
+struct SnapshotRecord {
+  enum class Image { oci, directory };
+  enum class Root { managed, flat };
+  int64_t created_at_ms = 0;
+  std::string parent = {};  // id
+  Image image = Image::oci;
+  std::string reference = {};
+  std::string manifest_digest = {};  // oci
+  std::string source_sandbox = {};
+  Root root = Root::managed;
+  uint32_t root_size_mib = 0;
+  bool patched = false;
+  std::vector<SnapshotFile> files = {};
+  std::map<std::string, std::string> labels = {};
+};
+
+// The canonical text, whose SHA-256 is the id: keys in order, no spaces.
+std::string to_text(const SnapshotRecord& record);
+// Trusts nothing: names that are no plain ones, digests that are none, unknown keys are ErrorKind::corrupt.
+Result<SnapshotRecord> snapshot_from_text(const std::string& text);
+std::string snapshot_id(const std::string& text);
+
+struct Snapshot {
+  std::string name;
+  std::string id;
+  std::string directory;
+  SnapshotRecord record;
+  // The manifest of its image on this host: the record's, or that of the image that came along in an archive, which
+  // was made anew and has another digest. Empty for directories.
+  std::string image;
+};
+
+// By name, or by the path of its directory when there is a '/' in it. Nullopt when there is none. Failures: io,
+// corrupt.
+Result<std::optional<Snapshot>> find_snapshot(const Home& home, const std::string& name);
+// Notes, in a snapshot's directory, the manifest of the image that came along.
+Result<> note_local_image(const std::string& directory, const std::string& manifest_digest);
+// Sorted by name; damaged ones are left out.
+std::vector<Snapshot> list_snapshots(const Home& home);
+
+}  // namespace msb::state
