@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The part of bench/shares that runs inside the nested test bed.
 
-    bench/shares_inside.py native|ours|reference PROGRAM SHARE_LOAD FILES MIB
+    bench/shares_inside.py native|ours|reference PROGRAM SHARE_LOAD FILES MIB bind|volume|root
 """
 
 import json
@@ -26,7 +26,7 @@ def seconds_of(lines):
 
 
 def main():
-    name, program, load, files, mib = sys.argv[1:]
+    name, program, load, files, mib, place = sys.argv[1:]
     shared = pathlib.Path("/scratch/shared")
     shared.mkdir()
     if name == "native":
@@ -37,11 +37,13 @@ def main():
     root = root_directory()
     shutil.copy2(load, pathlib.Path(root) / "bin/share_load")
     product("run", *product.shape, root, "--", "true")  # from then on the root is known
+    flags = {"bind": ["-v", f"{shared}:/measured"], "volume": ["-v", "bench:/measured"], "root": []}[place]
     found = {
         "run": min(product("run", *product.shape, root, "--", "true") for _ in range(3)),
-        "run with a share": min(product("run", *product.shape, "-v", f"{shared}:/shared", root, "--", "true") for _ in range(3)),
+        "run with it": min(product("run", *product.shape, *flags, root, "--", "true") for _ in range(3)),
     }
-    words = [program, "run", *product.shape, "-v", f"{shared}:/shared", root, "--", "share_load", "/shared", files, mib]
+    work = f"mkdir -p /measured && exec share_load /measured {files} {mib}"
+    words = [program, "run", *product.shape, *flags, root, "--", "sh", "-c", work]
     try:
         ran = subprocess.run(words, env=product.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE,
                              check=False)

@@ -11,10 +11,10 @@
 
 #include "base/cleanup.h"
 #include "base/temp_dir.h"
-#include "disk/content_digest.h"
 #include "disk/sparse_copy.h"
 #include "image/image_store.h"
 #include "image/layer_cache.h"
+#include "sandbox/content_digest.h"
 #include "sandbox/machine_plan.h"
 #include "sandbox/snapshot_archive.h"
 #include "sandbox/snapshots.h"
@@ -84,7 +84,7 @@ Result<SnapshotFile> copy_file(const std::string& from, const std::string& direc
   if (::fstat(target.get(), &status) < 0) return fail_errno(cat("look at ", name));
   SnapshotFile file{.file = name, .size = static_cast<uint64_t>(status.st_size)};
   if (integrity) {
-    MSB_TRY(file.integrity, disk::content_digest(target.get()));
+    MSB_TRY(file.integrity, content_digest(target.get()));
   }
   if (::fsync(target.get()) < 0) return fail_errno(cat("write ", name));
   return file;

@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/temp_dir.h"
-#include "disk/content_digest.h"
 #include "image/layer_tar_writer.h"
 #include "image/tar_unpack.h"
 #include "image/zstd_output.h"
+#include "sandbox/content_digest.h"
 #include "sandbox/validate.h"
 #include "state/draft.h"
 
@@ -114,7 +114,7 @@ Result<> write_one(Writer& tar, const state::Snapshot& snapshot) {
   json digests = json::object();
   for (const auto& file : snapshot.record.files) {
     MSB_TRY(Fd opened, open_file(cat(snapshot.directory, "/", file.file), O_RDONLY | O_NOFOLLOW));
-    MSB_TRY(std::string digest, disk::content_digest(opened.get()));
+    MSB_TRY(std::string digest, content_digest(opened.get()));
     digests[file.file] = std::move(digest);
   }
   MSB_CHECK(tar.text(cat(prefix, kRecord), to_text(snapshot.record)));
@@ -255,7 +255,7 @@ class Reader final : public image::TarSink {
       const std::string name = cat(incoming.name, "/", file.file);
       if (!incoming.seen.contains(file.file)) return fail(corrupt(cat("'", name, "' is missing")));
       MSB_TRY(Fd opened, open_file(cat(incoming.draft.path(), "/", file.file)));
-      MSB_TRY(std::string digest, disk::content_digest(opened.get()));
+      MSB_TRY(std::string digest, content_digest(opened.get()));
       const auto recorded = incoming.digests.find(file.file);
       const bool whole = recorded != incoming.digests.end() && recorded->second == digest;
       if (!whole || (!file.integrity.empty() && file.integrity != digest))

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/temp_dir.h"
-#include "disk/content_digest.h"
 #include "image/layer_tar_writer.h"
+#include "sandbox/content_digest.h"
 
 namespace msb {
 namespace {
@@ -75,7 +75,7 @@ class SnapshotArchiveTest : public ::testing::Test {
   std::string digests_of(const std::string& text) {
     Fd file = open_file(directory_.path() + "/digest", O_RDWR | O_CREAT | O_TRUNC).value();
     EXPECT_TRUE(write_full(file.get(), as_bytes(text)));
-    return json{{"upper.ext4", disk::content_digest(file.get()).value()}}.dump();
+    return json{{"upper.ext4", content_digest(file.get()).value()}}.dump();
   }
   void expect_nothing_entered() {
     EXPECT_TRUE(state::list_snapshots(to_).empty());
@@ -102,7 +102,7 @@ TEST_F(SnapshotArchiveTest, WhatIsWrittenIsRead) {
     EXPECT_EQ(there->id, state::find_snapshot(from_, "one").value()->id);
     Fd before = open_file(from_.snapshot_dir("one") + "/upper.ext4").value();
     Fd after = open_file(to_.snapshot_dir("one") + "/upper.ext4").value();
-    EXPECT_EQ(disk::content_digest(before.get()).value(), disk::content_digest(after.get()).value());
+    EXPECT_EQ(content_digest(before.get()).value(), content_digest(after.get()).value());
     // Once more is no mistake.
     ::lseek(file.get(), 0, SEEK_SET);
     auto again = read_snapshot_archive(file.get(), to_);
@@ -139,7 +139,7 @@ TEST_F(SnapshotArchiveTest, DamageIsFoundWhereverItIs) {
       if (names) {
         Fd before = open_file(from_.snapshot_dir("one") + "/upper.ext4").value();
         Fd after = open_file(to_.snapshot_dir("one") + "/upper.ext4").value();
-        EXPECT_EQ(disk::content_digest(before.get()).value(), disk::content_digest(after.get()).value()) << at;
+        EXPECT_EQ(content_digest(before.get()).value(), content_digest(after.get()).value()) << at;
         ASSERT_TRUE(remove_tree(to_.snapshot_dir("one")));
       }
       expect_nothing_entered();

@@ -6,11 +6,11 @@
 
 #include "base/fd.h"
 #include "base/temp_dir.h"
-#include "disk/content_digest.h"
 #include "disk/sparse_copy.h"
 #include "image/digest.h"
 #include "image/image_store.h"
 #include "image/reference.h"
+#include "sandbox/content_digest.h"
 
 namespace msb {
 namespace {
@@ -117,7 +117,7 @@ Result<> check_snapshot_contents(const state::Snapshot& snapshot) {
   for (const auto& file : snapshot.record.files) {
     MSB_TRY(Fd opened, open_file_of(snapshot, file));
     if (file.integrity.empty()) continue;
-    MSB_TRY(auto digest, disk::content_digest(opened.get()));
+    MSB_TRY(auto digest, content_digest(opened.get()));
     if (digest != file.integrity)
       return fail(damaged(snapshot, cat("the contents of ", file.file, " are not those it was made with")));
   }

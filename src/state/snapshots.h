@@ -15,7 +15,7 @@ namespace msb::state {
 struct SnapshotFile {
   std::string file;            // a plain name, beside snapshot.json; in a sandbox's directory it has the same one
   uint64_t size = 0;           // bytes
-  std::string integrity = {};  // disk::content_digest(); empty: was not computed
+  std::string integrity = {};  // content_digest(); empty: was not computed
 };
 
 struct SnapshotRecord {

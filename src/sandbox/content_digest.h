@@ -8,11 +8,11 @@
 
 #include "base/result.h"
 
-namespace msb::disk {
+namespace msb {
 
 inline constexpr size_t kDigestBlock = size_t{64} << 10;
 
 // "sha256:<64 hex>" of an open file. Failures: io.
 Result<std::string> content_digest(int file);
 
-}  // namespace msb::disk
+}  // namespace msb

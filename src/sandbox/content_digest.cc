@@ -1,4 +1,4 @@
-#include "disk/content_digest.h"
+#include "sandbox/content_digest.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 #include "base/fd.h"
 #include "base/sha256.h"
 
-namespace msb::disk {
+namespace msb {
 namespace {
 
 Sha256::Digest digest_of(ByteView block) {
@@ -49,4 +49,4 @@ Result<std::string> content_digest(int file) {
   return cat("sha256:", whole.finish_hex());
 }
 
-}  // namespace msb::disk
+}  // namespace msb

@@ -1,4 +1,4 @@
-#include "disk/content_digest.h"
+#include "sandbox/content_digest.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include "base/temp_dir.h"
 #include "disk/sparse_copy.h"
 
-namespace msb::disk {
+namespace msb {
 namespace {
 
 class ContentDigestTest : public ::testing::Test {
@@ -30,7 +30,7 @@ TEST_F(ContentDigestTest, HolesAndZerosAreTheSame) {
     EXPECT_EQ(content_digest(sparse.get()).value(), content_digest(full.get()).value()) << at;
   }
   Fd copy = file("copy");
-  ASSERT_TRUE(copy_sparse(sparse.get(), copy.get()));
+  ASSERT_TRUE(disk::copy_sparse(sparse.get(), copy.get()));
   EXPECT_EQ(content_digest(copy.get()).value(), content_digest(sparse.get()).value());
 }
 
@@ -48,4 +48,4 @@ TEST_F(ContentDigestTest, AnEmptyFileHasOneToo) {
 }
 
 }  // namespace
-}  // namespace msb::disk
+}  // namespace msb
