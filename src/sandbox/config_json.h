@@ -21,8 +21,8 @@ struct StoredConfig {
   std::string manifest_digest;      // empty for directories and disk images
   std::vector<std::string> layers;  // its diff ids, the lowest first
   ImageConfig image;
-  bool patched = false;     // the root's tree is the sandbox's own
-  std::string snapshot_id;  // that it began from; empty: none
+  bool patched = false;          // the root's tree is the sandbox's own
+  std::string snapshot_id = {};  // that it began from; empty: none
 };
 
 // ErrorKind::invalid_config when a text is not UTF-8, which JSON cannot hold.
