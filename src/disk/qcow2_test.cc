@@ -127,9 +127,13 @@ TEST_F(Qcow2Test, an_image_with_an_external_data_file_is_refused) {
 }
 
 TEST_F(Qcow2Test, an_encrypted_image_is_refused) {
-  auto made = run_capture({"qemu-img", "create", "-q", "--object", "secret,id=s,data=password", "-f", "qcow2", "-o",
-                           "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", path("image"), "1M"});
-  ASSERT_TRUE(made) << made.error().to_string();
+  // As qemu-img would say it (crypt_method, 2 is LUKS); making one it measures the processor, which fails on a busy
+  // host.
+  create(path("image"), "compat=1.1", 1);
+  Bytes bytes = to_bytes(read_file(path("image")).value());
+  constexpr size_t kCryptMethod = 32;
+  bytes[kCryptMethod + 3] = 2;
+  ASSERT_TRUE(write_file_atomic(path("image"), as_text(bytes)));
   EXPECT_EQ(inspect_qcow2(path("image"), Access::read_only).error().kind(), ErrorKind::unsupported);
 }
 

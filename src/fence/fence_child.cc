@@ -244,8 +244,19 @@ Outcome seccomp(const FenceScript& script) {
   return {};
 }
 
-// Puts the descriptors in place and closes all others on exec. Our own three move out of the way first.
+// What the host program left open without close-on-exec is not ours to pass on.
+void close_all_on_exec() {
+  constexpr unsigned kCloseRangeCloexec = 4;
+  if (::syscall(abi::kSysCloseRange, 3u, ~0u, kCloseRangeCloexec) == 0) return;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  for (int fd = 3; fd < static_cast<int>(limit.rlim_cur < 65536 ? limit.rlim_cur : 65536); ++fd)
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+// Puts the descriptors in place; all others close on exec. Our own three move out of the way first.
 void arrange_descriptors(FenceScript& script) {
+  close_all_on_exec();
   int highest = 2;
   for (const auto& [ours, theirs] : script.fds) highest = theirs > highest ? theirs : highest;
   for (const auto& directory : script.directories) highest = directory.fd > highest ? directory.fd : highest;
@@ -257,12 +268,6 @@ void arrange_descriptors(FenceScript& script) {
   for (size_t i = 0; i < script.fds.size(); ++i)
     if (script.scratch[i] < 0 || ::dup2(script.scratch[i], script.fds[i].second) < 0)
       give_up(script, FenceStep::descriptors);
-  constexpr unsigned kCloseRangeCloexec = 4;
-  if (::syscall(abi::kSysCloseRange, highest + 1, ~0u, kCloseRangeCloexec) == 0) return;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  for (int fd = highest + 1; fd < static_cast<int>(limit.rlim_cur < 65536 ? limit.rlim_cur : 65536); ++fd)
-    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 void reset_signals() {

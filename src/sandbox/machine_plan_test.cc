@@ -55,7 +55,7 @@ TEST(MachinePlan, a_root_disk_in_memory_is_no_disk) {
 
 TEST(MachinePlan, the_image_of_patches_takes_the_place_of_the_tree) {
   auto plan = stored();
-  plan.config.patches = {Patch::mkdir("/app")};
+  plan.patched = true;
   EXPECT_THAT(plan_machine(home(), plan).disks[0].files,
               ElementsAre("/home/x/sandboxes/demo/patch.erofs", home().layer(stored().layers[0]),
                           home().layer(stored().layers[1])));
