@@ -6,6 +6,7 @@
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -36,9 +37,11 @@ Result<> bring_up_loopback() {
   return {};
 }
 
-// Starting a CPU takes the kernel a while: a process of its own does it while we serve.
-void bring_up_cpus(uint32_t count) {
-  if (count <= 1 || ::fork() != 0) return;
+// Starting a CPU takes the kernel a while: a process of its own does it beside the rest. -1: there is none.
+pid_t begin_to_bring_up_cpus(uint32_t count) {
+  if (count <= 1) return -1;
+  const pid_t child = ::fork();
+  if (child != 0) return child;
   for (uint32_t cpu = 1; cpu < count; ++cpu) {
     auto fd = open_file(cat("/sys/devices/system/cpu/cpu", cpu, "/online"), O_WRONLY);
     if (!fd) continue;
@@ -46,6 +49,11 @@ void bring_up_cpus(uint32_t count) {
       kernel_log(cat("CPU ", cpu, ": ", written.error().to_string()));
   }
   ::_exit(0);
+}
+
+void wait_for(pid_t child) {
+  while (child > 0 && ::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
 }
 
 void set_kernel(const char* path, std::string_view value) {
@@ -91,6 +99,7 @@ std::optional<wire::BootFailed> Machine::set_up(const wire::Bootstrap& bootstrap
 }
 
 void Machine::after_ready(const wire::Bootstrap& bootstrap) {
+  const pid_t cpus = begin_to_bring_up_cpus(bootstrap.cpus);
   let_the_kernel_sleep();
   mount_late();
   if (auto up = bring_up_loopback(); !up) kernel_log(up.error().to_string());
@@ -98,7 +107,8 @@ void Machine::after_ready(const wire::Bootstrap& bootstrap) {
   auto merged = make_directories("/etc");
   if (merged) merged = merge_etc_files("/etc", bootstrap.hostname, bootstrap.nameservers);
   if (!merged && merged.error().errnum() != EROFS) kernel_log(merged.error().to_string());
-  bring_up_cpus(bootstrap.cpus);
+  // The first command, which comes after this, sees all that it was given.
+  wait_for(cpus);
 }
 
 std::vector<Limit> Machine::base_limits() const {
