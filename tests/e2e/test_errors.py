@@ -49,7 +49,12 @@ def test_a_guest_that_panics(fresh):
 
 
 def test_a_guest_that_runs_out_of_memory(fresh):
-    outcome = fresh.run("run", "-m", "128M", "busybox", "--", "sh", "-c", "exec tail /dev/zero")
+    words = ("run", "-m", "128M", "busybox", "--", "sh", "-c", "exec tail /dev/zero")
+    try:
+        outcome = fresh.run(*words, timeout=60)
+    except AssertionError:
+        # Seen once in hundreds of times, on a busy host: the guest's kernel goes round for minutes before it gives up.
+        outcome = fresh.run(*words)
     assert outcome.code == 137, repr(outcome)
     assert "memory" in outcome.err.lower(), repr(outcome)
 
