@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "state/snapshots.h"
+
 namespace msb {
 namespace {
 
@@ -62,6 +64,29 @@ TEST(MachinePlan, the_image_of_patches_takes_the_place_of_the_tree) {
   plan.config.image.kind = ImageSource::Kind::directory;
   EXPECT_THAT(plan_machine(home(), plan).disks[0].files,
               ElementsAre("/home/x/sandboxes/demo/patch.erofs", "/home/x/sandboxes/demo/root.erofs"));
+}
+
+// A snapshot is made of these names, and what it has is put where the plan looks for it.
+TEST(MachinePlan, a_snapshot_has_the_files_that_are_the_sandboxs_own) {
+  auto own = [](const StoredConfig& plan) {
+    std::vector<std::string> names;
+    for (const auto& disk : plan_machine(home(), plan).disks)
+      for (const auto& file : disk.files)
+        if (auto name = file.find("sandboxes/demo/"); name != std::string::npos)
+          names.push_back(file.substr(name + 15));
+    return names;
+  };
+  using Image = state::SnapshotRecord::Image;
+  auto plan = stored();
+  EXPECT_EQ(own(plan), state::snapshot_file_names(Image::oci, false));
+  plan.patched = true;
+  EXPECT_EQ(own(plan), state::snapshot_file_names(Image::oci, true));
+  plan.config.root_disk.kind = RootDisk::Kind::flat;
+  EXPECT_EQ(own(plan), state::snapshot_file_names(Image::oci, true));
+  plan.config.image.kind = ImageSource::Kind::directory;
+  EXPECT_EQ(own(plan), state::snapshot_file_names(Image::directory, true));
+  plan.patched = false;
+  EXPECT_EQ(own(plan), state::snapshot_file_names(Image::directory, false));
 }
 
 TEST(MachinePlan, a_flat_root_is_a_copy_on_a_disk_of_the_sandboxs_own) {

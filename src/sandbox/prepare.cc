@@ -173,7 +173,8 @@ Result<> prepare_disks(const state::Home& home, const StoredConfig& stored, Run 
   if (!config.scripts.empty()) MSB_CHECK(prepare_scripts(home, config, run));
   if (config.image.kind == ImageSource::Kind::disk) return check_root_image(config);
   if (run == Run::first && !config.from_snapshot.empty()) MSB_CHECK(restore_snapshot(home, stored));
-  if (config.image.kind == ImageSource::Kind::directory)
+  // A snapshot brings its image: what is at that path on this host is another directory.
+  if (config.image.kind == ImageSource::Kind::directory && config.from_snapshot.empty())
     MSB_CHECK(make_once(directory_image(home, config.name),
                         [&](const std::string& draft) { return make_directory_image(config.image.reference, draft); }));
   const std::vector<std::string> root = root_files(home, stored);

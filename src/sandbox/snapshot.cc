@@ -11,11 +11,11 @@
 
 #include "base/cleanup.h"
 #include "base/temp_dir.h"
+#include "base/units.h"
 #include "disk/sparse_copy.h"
 #include "image/image_store.h"
 #include "image/layer_cache.h"
 #include "sandbox/content_digest.h"
-#include "sandbox/machine_plan.h"
 #include "sandbox/snapshot_archive.h"
 #include "sandbox/snapshots.h"
 #include "sandbox/store.h"
@@ -65,16 +65,6 @@ Result<> check_can_be_kept(const SandboxConfig& config) {
   return {};
 }
 
-// The files of the machine's disks that are the sandbox's own.
-std::vector<std::string> own_files(const state::Home& home, const StoredConfig& stored) {
-  std::vector<std::string> names;
-  const std::string directory = home.sandbox_dir(stored.config.name) + "/";
-  for (const auto& disk : plan_machine(home, stored).disks)
-    for (const auto& file : disk.files)
-      if (file.starts_with(directory)) names.push_back(file.substr(directory.size()));
-  return names;
-}
-
 Result<SnapshotFile> copy_file(const std::string& from, const std::string& directory, const std::string& name,
                                bool integrity) {
   MSB_TRY(Fd source, open_file(from));
@@ -101,7 +91,6 @@ SnapshotRecord describe(const SnapshotConfig& config, const StoredConfig& stored
   record.source_sandbox = config.sandbox;
   const bool flat = stored.config.root_disk.kind == RootDisk::Kind::flat;
   record.root = flat ? SnapshotRecord::Root::flat : SnapshotRecord::Root::managed;
-  record.root_size_mib = stored.config.root_disk.size_mib;
   record.patched = stored.patched;
   record.labels = config.labels;
   return record;
@@ -147,12 +136,16 @@ Result<SnapshotInfo> Snapshot::create(const SnapshotConfig& config) {
 
   MSB_TRY(auto draft, state::Draft::begin(store.home, config.dest_dir));
   SnapshotRecord record = describe(config, source.stored);
-  for (const auto& name : own_files(store.home, source.stored)) {
+  for (const auto& name : state::snapshot_file_names(record.image, record.patched)) {
     const std::string from = cat(store.home.sandbox_dir(config.sandbox), "/", name);
     MSB_TRY(auto file, copy_file(from, draft.path(), name, config.integrity));
     record.files.push_back(std::move(file));
   }
-  MSB_CHECK(write_file_atomic(draft.path() + "/snapshot.json", to_text(record)));
+  // The file's own size: it grows before the configuration says so.
+  record.root_size_mib = static_cast<uint32_t>(record.files.back().size / kMiB);
+  const std::string text = to_text(record);
+  MSB_CHECK_CTX(state::snapshot_from_text(text), cat("keep sandbox '", config.sandbox, "'"));
+  MSB_CHECK(write_file_atomic(draft.path() + "/snapshot.json", text));
   if (config.force) {
     MSB_CHECK(draft.replace(goal));
   } else {

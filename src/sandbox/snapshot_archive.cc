@@ -28,6 +28,7 @@ using state::SnapshotFile;
 constexpr std::string_view kRecord = "snapshot.json", kDigests = "digests.json";
 constexpr std::string_view kImagePrefix = "image-", kImageSuffix = ".tar";
 constexpr size_t kMaxText = size_t{1} << 20;
+constexpr size_t kManifestHex = 64;
 constexpr size_t kChunk = size_t{1} << 20;
 // A tar's map of a sparse file has its limits (image/layer_limits.h): small holes are written out when there are more.
 constexpr size_t kMaxSegments = 10'000;
@@ -194,13 +195,16 @@ class Reader final : public image::TarSink {
 
  private:
   Result<> begin_image(const TarEntry& entry) {
-    const bool plain =
-        path_.starts_with(kImagePrefix) && path_.ends_with(kImageSuffix) &&
-        path_.find_first_not_of("0123456789abcdef", kImagePrefix.size()) == path_.size() - kImageSuffix.size();
-    if (!plain) return fail(corrupt(cat("it has a file '", path_.substr(0, 200), "'")));
+    const bool named_so = path_.size() == kImagePrefix.size() + kManifestHex + kImageSuffix.size() &&
+                          path_.starts_with(kImagePrefix) && path_.ends_with(kImageSuffix);
+    const std::string digest =
+        named_so ? cat("sha256:", std::string_view(path_).substr(kImagePrefix.size(), kManifestHex)) : "";
+    auto wanted = [&](const Incoming& incoming) { return incoming.record.manifest_digest == digest; };
+    // A digest that a description has was found to be one.
+    if (!named_so || std::ranges::none_of(incoming_, wanted))
+      return fail(corrupt(cat("'", path_.substr(0, 200), "' is not an image that its snapshots name")));
     const std::string target = cat(work_, "/", path_);
-    const size_t digest = path_.size() - kImagePrefix.size() - kImageSuffix.size();
-    images_[cat("sha256:", path_.substr(kImagePrefix.size(), digest))] = target;
+    if (!images_.emplace(digest, target).second) return fail(corrupt(cat("'", path_, "' is there twice")));
     return open_target(target, entry);
   }
   Result<> begin_file(const std::string& name, const std::string& file, const TarEntry& entry) {
@@ -224,6 +228,8 @@ class Reader final : public image::TarSink {
   }
   Result<> take_record(const std::string& name) {
     if (find(name)) return fail(corrupt(cat("the snapshot '", name, "' is described twice")));
+    if (incoming_.size() == kMaxArchivedSnapshots)
+      return fail(corrupt(cat("there are more than ", kMaxArchivedSnapshots, " in it")));
     MSB_TRY(auto record, state::snapshot_from_text(text_));
     // As it was written: the id is of these bytes.
     const std::string id = state::snapshot_id(text_);
@@ -238,12 +244,15 @@ class Reader final : public image::TarSink {
   }
   Result<> take_digests(const std::string& name) {
     Incoming* incoming = find(name);
-    if (!incoming) return fail(corrupt(cat("'", path_, "' comes before the description")));
+    if (!incoming || !incoming->digests.empty())
+      return fail(corrupt(cat("'", path_, "' comes before the description, or is there twice")));
     try {
       incoming->digests = json::parse(text_).get<std::map<std::string, std::string>>();
     } catch (const std::exception& error) {
       return fail(corrupt(cat("'", path_, "': ", error.what())));
     }
+    if (incoming->digests.size() != incoming->record.files.size())
+      return fail(corrupt(cat("'", path_, "' is not about the files of its snapshot")));
     return {};
   }
   Incoming* find(const std::string& name) {
@@ -313,6 +322,9 @@ Result<std::vector<std::string>> Reader::finish() {
 
 Result<> write_snapshot_archive(int fd, const std::vector<state::Snapshot>& snapshots,
                                 const std::vector<std::string>& image_archives, ArchiveCompression compression) {
+  if (snapshots.size() > kMaxArchivedSnapshots)
+    return fail(Error(ErrorKind::unsupported, cat("an archive has at most ", kMaxArchivedSnapshots, " snapshots"))
+                    .hint("save it without --with-parents"));
   if (compression == ArchiveCompression::none) {
     Writer tar([fd](ByteView bytes) { return write_full(fd, bytes); });
     return write_all(tar, snapshots, image_archives);

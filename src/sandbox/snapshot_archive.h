@@ -14,7 +14,11 @@ namespace msb {
 
 enum class ArchiveCompression { none, zstd };
 
-// Writes the snapshots, in this order, and the images they name when there are some. `images` are manifests.
+// A snapshot and its parents; to read each costs a look at all of its disks.
+inline constexpr size_t kMaxArchivedSnapshots = 64;
+
+// Writes the snapshots, in this order, and the images they name when there are some (files named as in the archive).
+// Failures: unsupported (too many), io.
 Result<> write_snapshot_archive(int fd, const std::vector<state::Snapshot>& snapshots,
                                 const std::vector<std::string>& image_archives, ArchiveCompression compression);
 

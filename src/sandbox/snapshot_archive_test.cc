@@ -17,6 +17,11 @@ using image::TarType;
 using nlohmann::json;
 using state::SnapshotRecord;
 
+const std::string kManifest(64, 'a');
+// The smallest disk and the smallest image that a description may have.
+const std::string kDisk(1 << 20, 'd');
+const std::string kRoot(4096, 'r');
+
 class SnapshotArchiveTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -26,8 +31,8 @@ class SnapshotArchiveTest : public ::testing::Test {
     for (uint64_t at = 0; at < 20; ++at)
       ASSERT_TRUE(pwrite_full(disk.get(), as_bytes(cat("data ", at)), at * 3'000'000));
     record_ = {.created_at_ms = 1,
-               .image = SnapshotRecord::Image::directory,
-               .reference = "/srv/root",
+               .reference = "alpine",
+               .manifest_digest = "sha256:" + kManifest,
                .source_sandbox = "setup",
                .root_size_mib = 64,
                .files = {{"upper.ext4", 64 << 20}}};
@@ -68,15 +73,24 @@ class SnapshotArchiveTest : public ::testing::Test {
     return read_snapshot_archive(file.get(), to_);
   }
   std::string small_record() {
-    SnapshotRecord record = record_;
-    record.files = {{"upper.ext4", 4}};
-    return to_text(record);
+    record_.root_size_mib = 1;
+    record_.files = {{"upper.ext4", kDisk.size()}};
+    return to_text(record_);
   }
-  std::string digests_of(const std::string& text) {
+  std::string directory_record() {
+    record_.image = SnapshotRecord::Image::directory;
+    record_.reference = "/etc";
+    record_.manifest_digest = "";
+    record_.root_size_mib = 1;
+    record_.files = {{"root.erofs", kRoot.size()}, {"upper.ext4", kDisk.size()}};
+    return to_text(record_);
+  }
+  std::string digest_of(const std::string& text) {
     Fd file = open_file(directory_.path() + "/digest", O_RDWR | O_CREAT | O_TRUNC).value();
     EXPECT_TRUE(write_full(file.get(), as_bytes(text)));
-    return json{{"upper.ext4", content_digest(file.get()).value()}}.dump();
+    return content_digest(file.get()).value();
   }
+  std::string small_digests() { return json{{"upper.ext4", digest_of(kDisk)}}.dump(); }
   void expect_nothing_entered() {
     EXPECT_TRUE(state::list_snapshots(to_).empty());
     EXPECT_TRUE(names_in(to_.trash_dir()).empty());
@@ -155,39 +169,78 @@ TEST_F(SnapshotArchiveTest, DamageIsFoundWhereverItIs) {
 
 TEST_F(SnapshotArchiveTest, ByHandItCanBeDone) {
   auto names =
-      read({{"x/snapshot.json", small_record()}, {"x/digests.json", digests_of("disk")}, {"x/upper.ext4", "disk"}});
+      read({{"x/snapshot.json", small_record()}, {"x/digests.json", small_digests()}, {"x/upper.ext4", kDisk}});
   ASSERT_TRUE(names) << names.error().to_string();
-  EXPECT_EQ(read_file(to_.snapshot_dir("x") + "/upper.ext4").value(), "disk");
+  EXPECT_EQ(read_file(to_.snapshot_dir("x") + "/upper.ext4").value(), kDisk);
+}
+
+TEST_F(SnapshotArchiveTest, OneOfADirectoryBringsItsImage) {
+  const std::vector<Entry> good = {
+      {"x/snapshot.json", directory_record()},
+      {"x/digests.json", json{{"root.erofs", digest_of(kRoot)}, {"upper.ext4", digest_of(kDisk)}}.dump()},
+      {"x/root.erofs", kRoot},
+      {"x/upper.ext4", kDisk}};
+  EXPECT_FALSE(read({good[0], good[1], good[3]})) << "the image is missing";
+  expect_nothing_entered();
+  json without = json::parse(good[0].text);
+  without["files"].erase(0);
+  EXPECT_FALSE(read({{"x/snapshot.json", without.dump()}, {"x/digests.json", small_digests()}, good[3]}))
+      << "the description does not name it";
+  expect_nothing_entered();
+  auto names = read(good);
+  ASSERT_TRUE(names) << names.error().to_string();
+  EXPECT_EQ(read_file(to_.snapshot_dir("x") + "/root.erofs").value(), kRoot);
 }
 
 TEST_F(SnapshotArchiveTest, WhatDoesNotBelongIsRefused) {
-  const std::string record = small_record(), digests = digests_of("disk");
-  const std::vector<Entry> good = {{"x/snapshot.json", record}, {"x/digests.json", digests}, {"x/upper.ext4", "disk"}};
+  const std::string record = small_record(), digests = small_digests();
+  const std::vector<Entry> good = {{"x/snapshot.json", record}, {"x/digests.json", digests}, {"x/upper.ext4", kDisk}};
   auto with = [&](Entry entry) {
     auto entries = good;
     entries.push_back(std::move(entry));
     return entries;
   };
+  std::string another = kDisk;
+  another.back() = 'c';
+  const std::string image = "image-" + kManifest + ".tar";
+  std::vector<Entry> too_many;
+  for (int i = 0; i < 65; ++i) too_many.push_back({cat("x", i, "/snapshot.json"), record});
   const std::vector<std::vector<Entry>> bad = {
       {},
       {good[0]},
       {good[0], good[2]},
       {good[2]},
       {good[1]},
-      {good[0], good[1], {"x/upper.ext4", "disc"}},
-      {good[0], good[1], {"x/upper.ext4", "disk and more"}},
+      {good[0], good[1], {"x/upper.ext4", another}},
+      {good[0], good[1], {"x/upper.ext4", kDisk + "and more"}},
       {good[0], good[1], {"x/upper.ext4", "", TarType::symlink}},
+      {good[0], {"x/digests.json", "{}"}, good[2]},
+      {good[0], {"x/digests.json", "[]"}, good[2]},
+      {good[0], {"x/digests.json", R"({"upper.ext4":"","root.erofs":""})"}, good[2]},
       {{"x/snapshot.json", "{}"}},
+      {{"x/snapshot.json", record + "\n"}, good[1], good[2]},
       {{"../x/snapshot.json", record}},
       {{"/x/snapshot.json", record}},
       {{".hidden/snapshot.json", record}},
       {{"x/../../snapshot.json", record}},
-      with({"x/upper.ext4", "disk"}),
+      too_many,
+      with({"x/upper.ext4", kDisk}),
       with({"x/snapshot.json", record}),
+      with({"x/digests.json", digests}),
       with({"x/extra", "disk"}),
+      with({"x/root.erofs", kRoot}),
+      with({"x/scripts.erofs", kRoot}),
       with({"x/../evil", "disk"}),
       with({"evil", "disk"}),
-      with({"image-../../x.tar", "disk"}),
+      with({"image-../../x.tar", "image"}),
+      with({"image-.tar", "image"}),
+      with({"image-abc.tar", "image"}),
+      with({"image-" + kManifest + "a.tar", "image"}),
+      with({"image-" + std::string(64, 'b') + ".tar", "image"}),  // nobody names it
+      with({"image-" + std::string(64, 'A') + ".tar", "image"}),
+      with({image, "this is no image"}),
+      {good[0], good[1], good[2], {image, "one"}, {image, "two"}},
+      {{image, "too early"}, good[0], good[1], good[2]},
       with({"y", "", TarType::directory}),
       with({"x/local-image", "sha256:"}),
       with({"x/link", "", TarType::symlink}),

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "base/fd.h"
 #include "base/sha256.h"
 #include "base/temp_dir.h"
+#include "base/units.h"
 #include "state/strict_json.h"
 
 namespace msb::state {
@@ -21,6 +21,13 @@ constexpr size_t kHexDigest = 64;
 constexpr size_t kMaxDigest = 256;
 constexpr const char* kLocalImage = "/local-image";
 constexpr std::string_view kDigestPrefix = "sha256:";
+// The names that Home and sandbox/machine_plan.h give them.
+constexpr const char *kUpper = "upper.ext4", *kPatch = "patch.erofs", *kRoot = "root.erofs";
+constexpr uint64_t kErofsBlock = 4096;
+// What 32-bit numbers of blocks of 4 KiB reach, of ext4 as of EROFS.
+constexpr uint64_t kMaxDisk = uint64_t{16} << 40;
+// 9999-12-31: later years are not written with four digits.
+constexpr int64_t kMaxTimeMs = 253'402'300'799'999;
 
 json file_to_json(const SnapshotFile& file) {
   return {
@@ -49,9 +56,6 @@ SnapshotFile file_from_json(const json& value) {
   StrictReader in(value);
   SnapshotFile file;
   file.file = in.get<std::string>("file");
-  if (file.file.empty() || file.file.starts_with('.') || file.file == "snapshot.json" ||
-      file.file.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
-    throw std::runtime_error(cat("'", file.file, "' cannot be a file of a snapshot"));
   file.size = in.get<uint64_t>("size");
   file.integrity = digest_or_none(in.get<json>("integrity"), "a file's integrity");
   in.finish();
@@ -80,6 +84,21 @@ void take_root(const json& value, SnapshotRecord& record) {
   in.finish();
 }
 
+// Throws. The list decides what is copied into a sandbox's directory and used there: a record of a directory that
+// brings no image of it would have one made of whatever the host has at that path.
+void check_files(const SnapshotRecord& record) {
+  std::vector<std::string> names;
+  for (const auto& file : record.files) names.push_back(file.file);
+  if (names != snapshot_file_names(record.image, record.patched))
+    throw std::runtime_error("its files are not those that a snapshot of its kind has");
+  for (const auto& file : record.files) {
+    const bool upper = file.file == kUpper;
+    const bool fits = upper ? file.size == record.root_size_mib * kMiB : file.size % kErofsBlock == 0;
+    if (file.size == 0 || file.size > kMaxDisk || !fits)
+      throw std::runtime_error(cat(file.file, " cannot have ", file.size, " bytes"));
+  }
+}
+
 // Throws.
 SnapshotRecord parse(const std::string& text) {
   const json value = json::parse(text);
@@ -89,21 +108,28 @@ SnapshotRecord parse(const std::string& text) {
     throw std::runtime_error("it is not a disk snapshot of a kind that this version of msb knows");
   SnapshotRecord record;
   record.created_at_ms = in.get<int64_t>("created_at");
+  if (record.created_at_ms < 0 || record.created_at_ms > kMaxTimeMs) throw std::runtime_error("its time is none");
   record.parent = digest_or_none(in.get<json>("parent"), "its parent");
   take_image(in.get<json>("image"), record);
   record.source_sandbox = in.get<std::string>("source_sandbox");
   take_root(in.get<json>("root"), record);
-  std::set<std::string> names;
-  for (const auto& entry : in.get<json>("files")) {
-    record.files.push_back(file_from_json(entry));
-    if (!names.insert(record.files.back().file).second) throw std::runtime_error("it names a file twice");
-  }
+  for (const auto& entry : in.get<json>("files")) record.files.push_back(file_from_json(entry));
   record.labels = in.get<std::map<std::string, std::string>>("labels");
   in.finish();
+  check_files(record);
+  if (to_text(record) != text) throw std::runtime_error("it is not written as msb writes it");
   return record;
 }
 
 }  // namespace
+
+std::vector<std::string> snapshot_file_names(SnapshotRecord::Image image, bool patched) {
+  std::vector<std::string> names;
+  if (patched) names.emplace_back(kPatch);
+  if (image == SnapshotRecord::Image::directory) names.emplace_back(kRoot);
+  names.emplace_back(kUpper);
+  return names;
+}
 
 std::string to_text(const SnapshotRecord& record) {
   json files = json::array();
@@ -140,7 +166,8 @@ std::string snapshot_id(const std::string& text) {
 
 Result<std::optional<Snapshot>> find_snapshot(const Home& home, const std::string& name) {
   const bool is_path = name.find('/') != std::string::npos;
-  Snapshot snapshot{.name = name, .id = {}, .directory = is_path ? name : home.snapshot_dir(name), .record = {}, .image = {}};
+  Snapshot snapshot{
+      .name = name, .id = {}, .directory = is_path ? name : home.snapshot_dir(name), .record = {}, .image = {}};
   while (snapshot.directory.size() > 1 && snapshot.directory.back() == '/') snapshot.directory.pop_back();
   if (is_path) snapshot.name = snapshot.directory.substr(snapshot.directory.rfind('/') + 1);
   const std::string path = snapshot.directory + "/snapshot.json";

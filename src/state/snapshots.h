@@ -13,7 +13,7 @@
 namespace msb::state {
 
 struct SnapshotFile {
-  std::string file;            // a plain name, beside snapshot.json; in a sandbox's directory it has the same one
+  std::string file;            // beside snapshot.json; in a sandbox's directory it has the same name
   uint64_t size = 0;           // bytes
   std::string integrity = {};  // content_digest(); empty: was not computed
 };
@@ -34,9 +34,12 @@ struct SnapshotRecord {
   std::map<std::string, std::string> labels = {};
 };
 
+// The files that a snapshot of this kind has, by name: neither fewer nor others.
+std::vector<std::string> snapshot_file_names(SnapshotRecord::Image image, bool patched);
 // The canonical text, whose SHA-256 is the id: keys in order, no spaces.
 std::string to_text(const SnapshotRecord& record);
-// Trusts nothing: names that are no plain ones, digests that are none, unknown keys are ErrorKind::corrupt.
+// Trusts nothing: whatever to_text() of a sound record would not have written is ErrorKind::corrupt, and so are other
+// files than its kind has, and sizes that disks cannot have.
 Result<SnapshotRecord> snapshot_from_text(const std::string& text);
 std::string snapshot_id(const std::string& text);
 
