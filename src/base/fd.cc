@@ -55,9 +55,10 @@ Result<Pipe> make_pipe() {
   return Pipe{Fd(fds[0]), Fd(fds[1])};
 }
 
-Result<SocketPair> make_socket_pair() {
+Result<SocketPair> make_socket_pair(SocketKind kind) {
   int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) return fail_errno("create a socket pair");
+  const int type = kind == SocketKind::stream ? SOCK_STREAM : SOCK_SEQPACKET;
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0) return fail_errno("create a socket pair");
   return SocketPair{Fd(fds[0]), Fd(fds[1])};
 }
 

@@ -50,8 +50,9 @@ Result<Fd> open_file(const std::string& path, int flags = O_RDONLY, mode_t mode 
 // Opens relative to a directory; the name may not leave it (no "/", "..", or symlink tricks beyond what flags allow).
 Result<Fd> open_at(int directory, const std::string& name, int flags, mode_t mode = 0644);
 Result<Pipe> make_pipe();
-Result<SocketPair> make_socket_pair();                              // AF_UNIX, SOCK_STREAM
-Result<Fd> make_memfd(const std::string& name, ByteView contents);  // sealed against writes
+enum class SocketKind { stream, messages };  // messages: SOCK_SEQPACKET, which keeps them apart
+Result<SocketPair> make_socket_pair(SocketKind kind = SocketKind::stream);  // AF_UNIX
+Result<Fd> make_memfd(const std::string& name, ByteView contents);          // sealed against writes
 Result<> set_blocking(int fd, Blocking blocking);
 Result<> set_cloexec(int fd, bool cloexec);
 

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "state/network_spec.h"
 
 namespace msb::state {
 
@@ -48,6 +51,7 @@ struct MachineSpec {
   std::string initramfs;  // host path of a cpio archive (uncompressed)
   std::vector<DiskSpec> disks;
   std::vector<ShareSpec> shares;
+  std::optional<NetworkSpec> network;  // none: no network device
 };
 
 }  // namespace msb::state

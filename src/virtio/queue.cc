@@ -143,15 +143,23 @@ Result<> Queue::walk(Chain& chain) const {
 }
 
 Result<> Queue::complete(Chain chain, uint32_t written) {
+  stage(std::move(chain), written);
+  publish();
+  return {};
+}
+
+void Queue::stage(Chain chain, uint32_t written) {
   assert(written <= chain.writable_bytes());
   const size_t entry = kEntries + size_t{slot(position_.next_used)} * kUsedEntry;
   store_le<uint32_t>(device_.subspan(entry, 4).data(), chain.head_);
   store_le<uint32_t>(device_.subspan(entry + 4, 4).data(), written);
   ++position_.next_used;
-  // Release: whoever sees the index sees the entry and the buffers.
-  field(device_, kIndex).store(position_.next_used, std::memory_order_release);
   if (unsignalled_ <= std::numeric_limits<uint16_t>::max()) ++unsignalled_;
-  return {};
+}
+
+void Queue::publish() {
+  // Release: whoever sees the index sees the entries and the buffers.
+  field(device_, kIndex).store(position_.next_used, std::memory_order_release);
 }
 
 Result<bool> Queue::wants_interrupt() {

@@ -57,6 +57,9 @@ class Queue {
   // Gives a chain back, in any order. `written` is how many bytes of its writable buffers were filled, from the first
   // on.
   Result<> complete(Chain chain, uint32_t written);
+  // The same in two steps, for chains that the driver must find all at once: it sees none of them before publish().
+  void stage(Chain chain, uint32_t written);
+  void publish();
   // Whether the driver wants an interrupt for what has been completed since the last call (event index or
   // NO_INTERRUPT flag). To be asked once after a batch.
   Result<bool> wants_interrupt();
