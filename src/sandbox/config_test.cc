@@ -78,6 +78,8 @@ TEST(Validate, each_rule_has_its_message) {
   config = valid();
   config.labels = {{"microsandbox.x", "y"}};
   EXPECT_THAT(refusal(config), HasSubstr("reserved"));
+  config.labels = {{"a", "\xff"}};
+  EXPECT_THAT(refusal(config), HasSubstr("UTF-8"));
   config = valid();
   config.shell = "bash";
   EXPECT_THAT(refusal(config), HasSubstr("shell"));

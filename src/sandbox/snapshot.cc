@@ -108,6 +108,21 @@ Result<std::string> goal_of(const state::Home& home, const SnapshotConfig& confi
   return cat(resolved, "/", config.name);
 }
 
+// Before it is replaced: in a directory of the user's, anything may have the name, and anything be in it.
+Result<> check_may_go(const state::Home& home, const std::string& directory) {
+  if (!path_exists(directory)) return {};
+  auto keep = [&](std::string_view why) {
+    return fail(Error(ErrorKind::snapshot_already_exists, cat(directory, " is not replaced: ", why))
+                    .hint("choose another name, or move it away"));
+  };
+  MSB_TRY(auto there, state::find_snapshot(home, directory));
+  if (!there) return keep("it is no snapshot");
+  const auto own = names_of(*there);
+  for (const auto& name : names_in(directory))
+    if (std::ranges::find(own, name) == own.end()) return keep(cat("there is a file '", name, "' in it, too"));
+  return {};
+}
+
 // Those that are still there, the nearest first.
 void add_parents(const state::Home& home, std::vector<state::Snapshot>& snapshots) {
   const auto all = state::list_snapshots(home);
@@ -123,6 +138,7 @@ void add_parents(const state::Home& home, std::vector<state::Snapshot>& snapshot
 
 Result<SnapshotInfo> Snapshot::create(const SnapshotConfig& config) {
   MSB_CHECK(check_name(config.name, "a snapshot"));
+  MSB_CHECK(check_labels(config.labels));
   MSB_CHECK(validate_sandbox_name(config.sandbox));
   MSB_TRY(Store store, Store::open());
   MSB_TRY(auto source, hold_stopped(store, config.sandbox));
@@ -133,6 +149,7 @@ Result<SnapshotInfo> Snapshot::create(const SnapshotConfig& config) {
                     .hint("choose another name, or replace it with --force"));
   };
   if (!config.force && path_exists(goal)) return taken();
+  if (config.force && !config.dest_dir.empty()) MSB_CHECK(check_may_go(store.home, goal));
 
   MSB_TRY(auto draft, state::Draft::begin(store.home, config.dest_dir));
   SnapshotRecord record = describe(config, source.stored);
@@ -145,7 +162,7 @@ Result<SnapshotInfo> Snapshot::create(const SnapshotConfig& config) {
   record.root_size_mib = static_cast<uint32_t>(record.files.back().size / kMiB);
   const std::string text = to_text(record);
   MSB_CHECK_CTX(state::snapshot_from_text(text), cat("keep sandbox '", config.sandbox, "'"));
-  MSB_CHECK(write_file_atomic(draft.path() + "/snapshot.json", text));
+  MSB_CHECK(write_file_atomic(cat(draft.path(), "/", state::kSnapshotRecord), text));
   if (config.force) {
     MSB_CHECK(draft.replace(goal));
   } else {
@@ -179,6 +196,7 @@ Result<SnapshotInfo> Snapshot::verify(const std::string& name) {
 Result<> Snapshot::remove(const std::string& name) {
   MSB_TRY(Store store, Store::open());
   MSB_TRY(auto snapshot, get_snapshot(store.home, name));
+  if (name.find('/') != std::string::npos) return remove_kept_elsewhere(snapshot);
   MSB_TRY(auto trash, state::Trash::take(store.home, snapshot.directory));
   return trash.empty();
 }

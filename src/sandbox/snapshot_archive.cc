@@ -25,7 +25,7 @@ using image::TarType;
 using nlohmann::json;
 using state::SnapshotFile;
 
-constexpr std::string_view kRecord = "snapshot.json", kDigests = "digests.json";
+constexpr std::string_view kRecord = state::kSnapshotRecord, kDigests = "digests.json";
 constexpr std::string_view kImagePrefix = "image-", kImageSuffix = ".tar";
 constexpr size_t kMaxText = size_t{1} << 20;
 constexpr size_t kManifestHex = 64;
@@ -111,6 +111,8 @@ class Writer {
 };
 
 Result<> write_one(Writer& tar, const state::Snapshot& snapshot) {
+  // A directory may have been given any name; the archive's reader makes one of it.
+  MSB_CHECK(check_name(snapshot.name, "a snapshot"));
   const std::string prefix = snapshot.name + "/";
   json digests = json::object();
   for (const auto& file : snapshot.record.files) {

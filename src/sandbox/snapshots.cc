@@ -1,8 +1,10 @@
 #include "sandbox/snapshots.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/fd.h"
 #include "base/temp_dir.h"
@@ -121,6 +123,22 @@ Result<> check_snapshot_contents(const state::Snapshot& snapshot) {
     if (digest != file.integrity)
       return fail(damaged(snapshot, cat("the contents of ", file.file, " are not those it was made with")));
   }
+  return {};
+}
+
+std::vector<std::string> names_of(const state::Snapshot& snapshot) {
+  std::vector<std::string> names{state::kSnapshotRecord, state::kSnapshotLocalImage};
+  for (const auto& file : snapshot.record.files) names.push_back(file.file);
+  return names;
+}
+
+Result<> remove_kept_elsewhere(const state::Snapshot& snapshot) {
+  for (const auto& name : names_of(snapshot)) {
+    const std::string path = cat(snapshot.directory, "/", name);
+    if (::unlink(path.c_str()) < 0 && errno != ENOENT) return fail_errno(cat("remove ", path));
+  }
+  if (::rmdir(snapshot.directory.c_str()) < 0 && errno != ENOTEMPTY && errno != EEXIST)
+    return fail_errno(cat("remove ", snapshot.directory));
   return {};
 }
 

@@ -29,6 +29,13 @@ Result<> check_snapshot_files(const state::Snapshot& snapshot);
 // The contents are what the description says. ErrorKind::snapshot_integrity.
 Result<> check_snapshot_contents(const state::Snapshot& snapshot);
 
+// The names in its directory that are its own; nothing else there is.
+std::vector<std::string> names_of(const state::Snapshot& snapshot);
+
+// One that the user keeps in a directory of his own: its files go, whatever else is there stays, and so does the
+// directory then. The description goes first: what is half removed is no snapshot.
+Result<> remove_kept_elsewhere(const state::Snapshot& snapshot);
+
 SnapshotInfo to_info(const state::Snapshot& snapshot);
 
 }  // namespace msb

@@ -8,6 +8,7 @@
 #include <microsandbox/image.h>
 
 #include "base/sha256.h"
+#include "base/utf8.h"
 #include "disk/ext4_template.h"
 #include "sandbox/mounts.h"
 #include "sandbox/patches.h"
@@ -52,16 +53,6 @@ Result<> check_hostname(std::string_view name) {
   if (!good || !is_alnum(name.front()))
     return invalid(
         cat("the host name '", name, "' may have letters, digits, '.', '-' and '_' and begins with a letter or digit"));
-  return {};
-}
-
-Result<> check_label(std::string_view key, std::string_view value) {
-  if (key.empty()) return invalid("a label has no name");
-  MSB_CHECK(check_text(key, "a label's name"));
-  MSB_CHECK(check_text(value, cat("the label '", key, "'")));
-  for (auto prefix : kReservedLabels)
-    if (key.starts_with(prefix))
-      return invalid(cat("the label '", key, "' begins with '", prefix, "', which is reserved"));
   return {};
 }
 
@@ -146,6 +137,19 @@ Result<> check_limit(const ResourceLimit& limit) {
   return {};
 }
 
+Result<> check_labels(const std::map<std::string, std::string>& labels) {
+  for (const auto& [key, value] : labels) {
+    if (key.empty()) return invalid("a label has no name");
+    MSB_CHECK(check_text(key, "a label's name"));
+    MSB_CHECK(check_text(value, cat("the label '", key, "'")));
+    if (!is_utf8(key) || !is_utf8(value)) return invalid("a label is not UTF-8 text");
+    for (auto prefix : kReservedLabels)
+      if (key.starts_with(prefix))
+        return invalid(cat("the label '", key, "' begins with '", prefix, "', which is reserved"));
+  }
+  return {};
+}
+
 Result<> check_name(std::string_view name, std::string_view whose) {
   bool good =
       !name.empty() && name.size() <= kMaxName && is_alnum(name.front()) &&
@@ -206,7 +210,7 @@ Result<> validate(const SandboxConfig& config) {
   if (config.shell.empty() || config.shell.front() != '/')
     return invalid(cat("the shell '", config.shell, "' must be a path that begins with '/'"));
   MSB_CHECK(check_text(config.shell, "the shell"));
-  for (const auto& [key, value] : config.labels) MSB_CHECK(check_label(key, value));
+  MSB_CHECK(check_labels(config.labels));
   for (const auto& limit : config.rlimits) MSB_CHECK(check_limit(limit));
   MSB_CHECK(check_root_disk(config));
   MSB_CHECK(check_mounts(config));

@@ -2,6 +2,7 @@
 // validate() and validate_sandbox_name() in <microsandbox/config.h>.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,8 @@ Result<> check_name(std::string_view name, std::string_view whose);
 
 // A variable's name is not empty and has no '='; neither part has a NUL byte.
 Result<> check_env(std::string_view key, std::string_view value);
+// Of a sandbox, a volume or a snapshot: names that are not empty and not reserved, UTF-8 without NUL.
+Result<> check_labels(const std::map<std::string, std::string>& labels);
 Result<> check_limit(const ResourceLimit& limit);
 // Of a root disk of the sandbox's own.
 Result<> check_root_disk_size(uint64_t size_mib);

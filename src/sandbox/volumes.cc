@@ -110,6 +110,7 @@ Error volume_exists(const std::string& name) {
 
 Result<> check_volume(const VolumeConfig& config) {
   MSB_CHECK(check_name(config.name, "a volume"));
+  MSB_CHECK(check_labels(config.labels));
   auto invalid = [](std::string message, std::string hint) {
     return fail(Error(ErrorKind::invalid_config, std::move(message)).hint(std::move(hint)));
   };

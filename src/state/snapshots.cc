@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
@@ -19,7 +21,6 @@ constexpr int kSchema = 1;
 constexpr size_t kMaxRecord = 1024 * 1024;
 constexpr size_t kHexDigest = 64;
 constexpr size_t kMaxDigest = 256;
-constexpr const char* kLocalImage = "/local-image";
 constexpr std::string_view kDigestPrefix = "sha256:";
 // The names that Home and sandbox/machine_plan.h give them.
 constexpr const char *kUpper = "upper.ext4", *kPatch = "patch.erofs", *kRoot = "root.erofs";
@@ -165,12 +166,17 @@ std::string snapshot_id(const std::string& text) {
 }
 
 Result<std::optional<Snapshot>> find_snapshot(const Home& home, const std::string& name) {
-  const bool is_path = name.find('/') != std::string::npos;
-  Snapshot snapshot{
-      .name = name, .id = {}, .directory = is_path ? name : home.snapshot_dir(name), .record = {}, .image = {}};
-  while (snapshot.directory.size() > 1 && snapshot.directory.back() == '/') snapshot.directory.pop_back();
-  if (is_path) snapshot.name = snapshot.directory.substr(snapshot.directory.rfind('/') + 1);
-  const std::string path = snapshot.directory + "/snapshot.json";
+  Snapshot snapshot{.name = name, .id = {}, .directory = home.snapshot_dir(name), .record = {}, .image = {}};
+  if (name.find('/') != std::string::npos) {
+    char resolved[PATH_MAX];
+    if (!::realpath(name.c_str(), resolved)) {
+      if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+      return fail_errno(cat("open ", name));
+    }
+    snapshot.directory = resolved;
+    snapshot.name = snapshot.directory.substr(snapshot.directory.rfind('/') + 1);
+  }
+  const std::string path = cat(snapshot.directory, "/", kSnapshotRecord);
   auto text = read_file(path, kMaxRecord);
   if (!text && (text.error().errnum() == ENOENT || text.error().errnum() == ENOTDIR)) return std::nullopt;
   if (!text) return fail(std::move(text).error());
@@ -178,13 +184,13 @@ Result<std::optional<Snapshot>> find_snapshot(const Home& home, const std::strin
   if (!record) return fail(std::move(record).error().context(path));
   snapshot.record = std::move(*record);
   snapshot.id = snapshot_id(*text);
-  auto local = read_file(snapshot.directory + kLocalImage, kMaxDigest);
+  auto local = read_file(cat(snapshot.directory, "/", kSnapshotLocalImage), kMaxDigest);
   snapshot.image = local && is_digest(*local) ? *local : snapshot.record.manifest_digest;
   return snapshot;
 }
 
 Result<> note_local_image(const std::string& directory, const std::string& manifest_digest) {
-  return write_file_atomic(directory + kLocalImage, manifest_digest);
+  return write_file_atomic(cat(directory, "/", kSnapshotLocalImage), manifest_digest);
 }
 
 std::vector<Snapshot> list_snapshots(const Home& home) {

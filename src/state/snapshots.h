@@ -12,6 +12,9 @@
 
 namespace msb::state {
 
+inline constexpr const char* kSnapshotRecord = "snapshot.json";
+inline constexpr const char* kSnapshotLocalImage = "local-image";
+
 struct SnapshotFile {
   std::string file;            // beside snapshot.json; in a sandbox's directory it has the same name
   uint64_t size = 0;           // bytes
@@ -46,7 +49,7 @@ std::string snapshot_id(const std::string& text);
 struct Snapshot {
   std::string name;
   std::string id;
-  std::string directory;
+  std::string directory;  // absolute
   SnapshotRecord record;
   // The manifest of its image on this host: the record's, or that of the image that came along in an archive, which
   // was made anew and has another digest. Empty for directories.

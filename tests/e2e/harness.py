@@ -59,7 +59,7 @@ class Msb:
         (self.home / "config.json").write_text(json.dumps(settings))
 
     def _argv(self, args):
-        args = [str(word) for word in args]
+        args = [word if isinstance(word, bytes) else str(word) for word in args]
         if args and args[0] in ("run", "create") and "--machine" not in args and "--help" not in args:
             args[1:1] = ["--machine", MACHINE]
         return [self.binary, *args]

@@ -1,6 +1,8 @@
 """Disk snapshots: kept, checked, moved as archives, begun from."""
 
 import json
+import pathlib
+import tempfile
 
 import pytest
 
@@ -102,6 +104,60 @@ def test_damage_is_found(msb, ready, tmp_path):
     msb.fails("run", "--from-snapshot", "hurt", "--", "true", says="bytes instead of")
 
 
+def test_one_kept_elsewhere(msb, tmp_path):
+    """On another file system than the home, named by its path, beside a stranger's file."""
+    msb.ok("create", "busybox", "--name", "away", "--root-disk", "128M")
+    msb.ok("exec", "away", "--", "sh", "-c", "echo kept > /root/file")
+    msb.ok("stop", "away")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as shelf:
+        shelf = pathlib.Path(shelf)
+        msb.ok("snapshot", "create", "kept", "--from", "away", "--dest-dir", shelf, "--integrity")
+        assert [entry.name for entry in shelf.iterdir()] == ["kept"]
+        assert "kept" not in msb.ok("snapshot", "ls")
+        msb.fails("snapshot", "inspect", "kept", says="there is no snapshot")
+        assert msb.json("snapshot", "inspect", "./kept", cwd=shelf)["path"] == str(shelf / "kept")
+        msb.ok("snapshot", "verify", shelf / "kept")
+        assert msb.ok("run", "--from-snapshot", "./kept", "--", "cat", "/root/file", cwd=shelf) == "kept\n"
+        msb.ok("snapshot", "save", "./kept", "kept.tar.zst", cwd=shelf)
+        # A sandbox of it is changed and started from anywhere.
+        msb.ok("create", "--from-snapshot", "./kept", "--name", "later", cwd=shelf)
+        msb.ok("stop", "later")
+        msb.fails("snapshot", "create", "kept", "--from", "away", "--dest-dir", shelf, says="already exists")
+        msb.ok("snapshot", "create", "kept", "--from", "later", "--dest-dir", shelf, "--force")
+        assert msb.json("snapshot", "inspect", shelf / "kept")["source_sandbox"] == "later"
+        # What else is in its directory is nobody's business: it is neither replaced nor removed with it.
+        (shelf / "kept" / "letters").write_text("mine")
+        msb.fails("snapshot", "create", "kept", "--from", "away", "--dest-dir", shelf, "--force", says="letters")
+        msb.ok("snapshot", "rm", "./kept", cwd=shelf)
+        assert [entry.name for entry in (shelf / "kept").iterdir()] == ["letters"]
+        msb.fails("snapshot", "create", "kept", "--from", "away", "--dest-dir", shelf, "--force", says="no snapshot")
+        msb.fails("snapshot", "rm", "./kept", cwd=shelf, says="there is no snapshot")
+        msb.ok("snapshot", "create", "other", "--from", "away", "--dest-dir", shelf)
+        msb.ok("snapshot", "rm", shelf / "other")
+        assert not (shelf / "other").exists()
+    msb.ok("modify", "later", "--root-disk", "200M")
+    msb.ok("start", "later")
+    assert msb.ok("exec", "later", "--", "cat", "/root/file") == "kept\n"
+    msb.fails("snapshot", "create", "x", "--from", "away", "--dest-dir", tmp_path / "none", says="none")
+
+
+def test_a_sandbox_of_it_grows(msb, ready):
+    msb.ok("create", "--from-snapshot", ready, "--name", "grows")
+    msb.ok("stop", "grows")
+    msb.fails("modify", "grows", "--root-disk", "100M", says="cannot shrink")
+    msb.ok("modify", "grows", "--root-disk", "600M")
+    msb.ok("start", "grows")
+    assert 500 < int(msb.ok("exec", "grows", "--", "sh", "-c", "cat /root/file >&2; df -m / | tail -n 1").split()[1]) <= 600
+    msb.ok("stop", "grows")
+    msb.ok("snapshot", "create", "large", "--from", "grows")
+    assert msb.json("snapshot", "inspect", "large")["size_bytes"] == 600 << 20
+    assert msb.ok("run", "--from-snapshot", "large", "--", "cat", "/root/file") == "kept\n"
+    # Grown, and not started since.
+    msb.ok("modify", "grows", "--root-disk", "700M")
+    msb.ok("snapshot", "create", "larger", "--from", "grows")
+    assert 600 < int(msb.ok("run", "--from-snapshot", "larger", "--", "sh", "-c", "df -m / | tail -n 1").split()[1]) <= 700
+
+
 def test_what_cannot_be_is_said(msb, ready):
     msb.ok("create", "busybox", "--name", "busy")
     msb.fails("snapshot", "create", "x", "--from", "busy", says=["is running", "msb stop busy"])
@@ -110,6 +166,8 @@ def test_what_cannot_be_is_said(msb, ready):
     msb.fails("snapshot", "create", "x", "--from", "ram", says="in memory")
     msb.fails("snapshot", "create", "x", "--from", "nobody", says="nobody")
     msb.fails("snapshot", "create", ready, "--from", "setup", says="already exists")
+    msb.fails("snapshot", "create", "x", "--from", "setup", "--label", b"a=\xff", says="UTF-8")
+    msb.fails("volume", "create", "x", "--label", b"a=\xff", says="UTF-8")
     msb.fails("snapshot", "create", "x", "--from", "setup", "--resumable", says="not in this version")
     msb.fails("run", "--from-snapshot", "none", "--", "true", says=["there is no snapshot 'none'", "snapshots are"])
     msb.fails("run", "busybox", "--from-snapshot", ready, "--", "true", code=2)
