@@ -72,6 +72,8 @@ std::string_view code(ErrorKind kind) {
       return "snapshot-already-exists";
     case ErrorKind::snapshot_integrity:
       return "snapshot-integrity";
+    case ErrorKind::network_policy:
+      return "network-policy-error";
     case ErrorKind::terminal:
       return "terminal-error";
     case ErrorKind::cancelled:

@@ -14,7 +14,7 @@
 #include "image/clock.h"
 #include "image/curl_transport.h"
 #include "image/image_detail.h"
-#include "image/name_distance.h"
+#include "base/name_distance.h"
 #include "image/puller.h"
 #include "state/snapshots.h"
 

@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "image/json.h"
-#include "image/name_distance.h"
+#include "base/name_distance.h"
 
 namespace msb::image {
 namespace {

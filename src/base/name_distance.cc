@@ -1,10 +1,10 @@
-#include "image/name_distance.h"
+#include "base/name_distance.h"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-namespace msb::image {
+namespace msb {
 namespace {
 
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -19,6 +19,12 @@ size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row.back();
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
 }
 
 }  // namespace
@@ -37,4 +43,16 @@ std::vector<std::string> nearest_names(std::string_view wanted, const std::vecto
   return out;
 }
 
-}  // namespace msb::image
+std::optional<std::string_view> meant_word(std::string_view wanted, std::span<const std::string_view> words) {
+  constexpr size_t kFarthest = 2;  // edits; more would suggest words that have nothing in common
+  if (wanted.size() > 64) return std::nullopt;
+  std::optional<std::string_view> best;
+  size_t least = kFarthest + 1;
+  for (const std::string_view word : words) {
+    const size_t distance = edit_distance(lower(wanted), lower(word));
+    if (distance < least && distance < word.size()) best = word, least = distance;
+  }
+  return best;
+}
+
+}  // namespace msb
