@@ -74,9 +74,10 @@ struct NetworkRule {
   std::vector<PortRange> ports = {};            // empty: all. The destination's; for ingress the guest's
 
   // "<allow|deny>[:<egress|ingress|any>]@<target>[:<proto>[:<ports>]]": "allow@api.github.com:tcp:443",
-  // "deny@*.evil.com", "allow@private", "deny:ingress@any:tcp:22". Errors (invalid_config) say what was meant.
+  // "deny@*.evil.com", "allow@private", "deny:ingress@any:tcp:22+8000-8999". The target "dns" stands for udp and tcp
+  // port 53 of the host. Errors (network_policy) say what was meant.
   MSB_API static Result<NetworkRule> parse(std::string_view text);
-  // Several, parted by commas; the target "dns" stands for udp and tcp port 53 of the host.
+  // Several, parted by commas.
   MSB_API static Result<std::vector<NetworkRule>> parse_all(std::string_view text);
   MSB_API std::string to_string() const;  // parse() reads it back
   bool operator==(const NetworkRule&) const = default;

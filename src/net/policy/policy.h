@@ -18,6 +18,7 @@
 #include <microsandbox/network.h>
 
 #include "net/address.h"
+#include "net/policy/compiled_rule.h"
 #include "net/policy/pin_table.h"
 
 namespace msb::net {
@@ -33,8 +34,8 @@ struct Verdict {
   Kind kind = Kind::deny;
   // What decided, for events and for `msb net check`: the rule as its text ("deny@*.evil.com") and where it stands, or
   // "default egress".
-  std::optional<size_t> rule;  // index into the effective rules
-  std::string reason;
+  std::optional<size_t> rule = {};  // index into the effective rules
+  std::string reason = {};
 };
 
 inline constexpr size_t kPeekBytes = 16 << 10;
@@ -48,11 +49,13 @@ struct Flow {
 
 class Policy {
  public:
-  // `gateways`: this sandbox's; what the group "host" is. invalid_config: a rule that makes no sense.
+  // `gateways`: this sandbox's; what the group "host" is. network_policy: a rule that makes no sense.
   static Result<Policy> compile(const NetworkConfig& config, const std::vector<Ip>& gateways);
 
+  // Loopback and unspecified addresses are never allowed, whatever the rules say: dialled here they would be the host's
+  // own, which only the gateway stands for.
   Verdict egress(const Flow& flow, const PinTable& pins) const;
-  // With what the first bytes said: the SNI or Host, or nothing when they show none.
+  // With what the first bytes said: the SNI or Host (without its port), or nothing when they show none.
   Verdict egress_named(const Flow& flow, const std::optional<std::string>& name, const PinTable& pins) const;
   // `peer`: who connects to a published port; `port`: the guest's.
   Verdict ingress(NetworkProtocol protocol, const Ip& peer, uint16_t port) const;
@@ -64,6 +67,25 @@ class Policy {
 
   // In the order they are asked, deny_domains first, as texts that NetworkRule::parse() reads.
   std::vector<std::string> effective_rules() const;
+
+ private:
+  // What is known of a connection's name.
+  enum class Naming { unknown, shown, none };
+  struct Name {
+    Naming naming = Naming::none;
+    std::string_view text = {};
+  };
+  Policy() = default;
+  Address judged(const Ip& ip) const;
+  Verdict decide(const Flow& flow, const Name& name, const PinTable& pins) const;
+  Verdict by_rule(size_t index) const;
+  static Verdict by_default(NetworkAction action, std::string_view reason);
+
+  std::vector<CompiledRule> rules_;
+  NetworkAction default_egress_ = NetworkAction::deny;
+  NetworkAction default_ingress_ = NetworkAction::deny;
+  bool rebind_protection_ = true;
+  std::vector<Ip> gateways_;
 };
 
 }  // namespace msb::net
