@@ -64,9 +64,9 @@ struct StackCounters {
 class GuestStack {
  public:
   struct Hooks {
-    std::function<void(TcpRequest)> tcp;
-    std::function<void(const UdpDatagram&)> udp;
-    std::function<void(const PingRequest&)> ping;
+    std::function<void(TcpRequest)> tcp = [](TcpRequest) {};
+    std::function<void(const UdpDatagram&)> udp = [](const UdpDatagram&) {};
+    std::function<void(const PingRequest&)> ping = [](const PingRequest&) {};
     // Whether a frame of this many bytes may be read now (rate limits): false stops reading until resume_reading().
     std::function<bool(size_t bytes)> admit = [](size_t) { return true; };
     // The same for frames to the guest; false: the frame waits until resume_sending().
