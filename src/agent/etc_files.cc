@@ -1,6 +1,6 @@
 #include "agent/etc_files.h"
 
-#include <algorithm>
+#include <set>
 
 #include "agent/text.h"
 #include "base/fd.h"
@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kBegin = "# begin: added by microsandbox\n";
 constexpr std::string_view kEnd = "# end: added by microsandbox\n";
+constexpr std::string_view kHost = "host.microsandbox.internal";
 constexpr size_t kMaxFile = size_t{4} << 20;
 
 std::string without_block(std::string_view text) {
@@ -20,8 +21,12 @@ std::string without_block(std::string_view text) {
   return cat(text.substr(0, begin), text.substr(end + kEnd.size()));
 }
 
-std::optional<std::string> with_block(std::string_view current, std::string rest, std::string_view added) {
-  if (!added.empty()) {
+enum class Place { first, last };
+
+std::optional<std::string> with_block(std::string_view current, std::string rest, std::string_view added, Place place) {
+  if (!added.empty() && place == Place::first) {
+    rest.insert(0, cat(kBegin, added, kEnd));
+  } else if (!added.empty()) {
     if (!rest.empty() && !rest.ends_with('\n')) rest += '\n';
     rest += cat(kBegin, added, kEnd);
   }
@@ -40,39 +45,31 @@ bool is_v6(std::string_view address) {
 
 }  // namespace
 
-std::optional<std::string> merge_hosts(std::string_view current, std::string_view hostname) {
+std::optional<std::string> merge_hosts(std::string_view current, const EtcFacts& facts) {
   std::string rest = without_block(current);
-  bool localhost4 = false, localhost6 = false, ours = hostname.empty() || hostname == "localhost";
+  std::set<std::string_view> defined, defined_v6;
   for (auto line : split(rest, '\n')) {
     auto fields = meaning(line);
-    for (size_t i = 1; i < fields.size(); ++i) {
-      if (fields[i] == "localhost") (is_v6(fields[0]) ? localhost6 : localhost4) = true;
-      if (fields[i] == hostname) ours = true;
-    }
+    for (size_t i = 1; i < fields.size(); ++i) (is_v6(fields[0]) ? defined_v6 : defined).insert(fields[i]);
   }
+  const auto known = [&](std::string_view name) { return defined.contains(name) || defined_v6.contains(name); };
   std::string added;
-  if (!localhost4) added += "127.0.0.1\tlocalhost\n";
-  if (!localhost6) added += "::1\tlocalhost ip6-localhost ip6-loopback\n";
-  if (!ours) added += cat("127.0.1.1\t", hostname, '\n');
-  return with_block(current, std::move(rest), added);
+  if (!defined.contains("localhost")) added += "127.0.0.1\tlocalhost\n";
+  if (!defined_v6.contains("localhost")) added += "::1\tlocalhost ip6-localhost ip6-loopback\n";
+  if (!facts.hostname.empty() && facts.hostname != "localhost" && !known(facts.hostname))
+    added += cat("127.0.1.1\t", facts.hostname, '\n');
+  if (!known(kHost))
+    for (const auto& gateway : facts.gateways) added += cat(gateway, '\t', kHost, '\n');
+  return with_block(current, std::move(rest), added, Place::last);
 }
 
 std::optional<std::string> merge_resolv_conf(std::string_view current, const std::vector<std::string>& nameservers) {
-  std::string rest = without_block(current);
-  auto lines = split(rest, '\n');
-  bool named = std::any_of(lines.begin(), lines.end(), [](std::string_view line) {
-    auto fields = meaning(line.substr(0, line.find(';')));
-    return fields.size() > 1 && fields[0] == "nameserver";
-  });
   std::string added;
-  if (!named) {
-    for (const auto& server : nameservers) added += cat("nameserver ", server, '\n');
-  }
-  return with_block(current, std::move(rest), added);
+  for (const auto& server : nameservers) added += cat("nameserver ", server, '\n');
+  return with_block(current, without_block(current), added, Place::first);
 }
 
-Result<> merge_etc_files(const std::string& etc, std::string_view hostname,
-                         const std::vector<std::string>& nameservers) {
+Result<> merge_etc_files(const std::string& etc, const EtcFacts& facts) {
   auto merge = [](const std::string& path, auto change) -> Result<> {
     std::string current;
     // Not blocking: the image may have put a fifo there.
@@ -87,11 +84,12 @@ Result<> merge_etc_files(const std::string& etc, std::string_view hostname,
     MSB_TRY(auto out, open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK));
     return write_full(out.get(), as_bytes(*changed));
   };
-  auto hosts = merge(etc + "/hosts", [&](auto current) { return merge_hosts(current, hostname); });
-  auto resolv = merge(etc + "/resolv.conf", [&](auto current) { return merge_resolv_conf(current, nameservers); });
+  auto hosts = merge(etc + "/hosts", [&](auto current) { return merge_hosts(current, facts); });
+  auto resolv =
+      merge(etc + "/resolv.conf", [&](auto current) { return merge_resolv_conf(current, facts.nameservers); });
   // An image's own host name stays; most have none.
   auto name = merge(etc + "/hostname", [&](auto current) {
-    return current.empty() && !hostname.empty() ? std::optional(cat(hostname, '\n')) : std::nullopt;
+    return current.empty() && !facts.hostname.empty() ? std::optional(cat(facts.hostname, '\n')) : std::nullopt;
   });
   if (!hosts) return hosts;
   return resolv ? name : resolv;

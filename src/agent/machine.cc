@@ -1,8 +1,6 @@
 #include "agent/machine.h"
 
-#include <net/if.h>
 #include <netinet/in.h>
-#include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +13,7 @@
 
 #include "agent/etc_files.h"
 #include "agent/mounts.h"
+#include "agent/network.h"
 
 namespace msb::agent {
 namespace {
@@ -25,16 +24,6 @@ constexpr rlimit kOwnFiles{1048576, 1048576};
 
 wire::BootFailed failed(std::string stage, const Error& error) {
   return {std::move(stage), error.to_string(), error.errnum()};
-}
-
-Result<> bring_up_loopback() {
-  Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd) return fail_errno("open a socket");
-  ifreq request{};
-  std::strcpy(request.ifr_name, "lo");
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  if (::ioctl(fd.get(), SIOCSIFFLAGS, &request) < 0) return fail_errno("bring up the loopback interface");
-  return {};
 }
 
 // Starting a CPU takes the kernel a while: a process of its own does it beside the rest. -1: there is none.
@@ -103,9 +92,14 @@ void Machine::after_ready(const wire::Bootstrap& bootstrap) {
   let_the_kernel_sleep();
   mount_late();
   if (auto up = bring_up_loopback(); !up) kernel_log(up.error().to_string());
+  std::vector<std::string> gateways;
+  if (bootstrap.network) {
+    if (auto up = bring_up_network(*bootstrap.network); !up) kernel_log(up.error().to_string());
+    for (const auto& address : bootstrap.network->addresses) gateways.push_back(address.gateway);
+  }
   // An image may have no /etc at all; and on a read-only root there is nothing to be done.
   auto merged = make_directories("/etc");
-  if (merged) merged = merge_etc_files("/etc", bootstrap.hostname, bootstrap.nameservers);
+  if (merged) merged = merge_etc_files("/etc", {bootstrap.hostname, gateways, bootstrap.nameservers});
   if (!merged && merged.error().errnum() != EROFS) kernel_log(merged.error().to_string());
   // The first command, which comes after this, sees all that it was given.
   wait_for(cpus);

@@ -15,6 +15,7 @@
 #include "kvm/kernel_words.h"
 #include "kvm/machine_config.h"
 #include "kvm/system_calls.h"
+#include "net/address.h"
 #include "state/machine_check.h"
 
 namespace msb::kvm {
@@ -118,6 +119,13 @@ Result<ShareConfig> give_share(const state::ShareSpec& spec, Inventory& inventor
   MSB_TRY(Fd usage, fs::open_usage_record(spec.usage, spec.path));
   config.usage_fd = inventory.give(std::move(usage));
   return config;
+}
+
+Result<NetworkCardConfig> give_network(const state::NetworkSpec& spec, int socket, Inventory& inventory) {
+  MSB_TRY(net::Mac mac, net::Mac::parse(spec.guest_mac));
+  Fd cable(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
+  if (!cable) return fail_errno("copy the network's cable");
+  return NetworkCardConfig{inventory.give(std::move(cable)), {mac.bytes.begin(), mac.bytes.end()}, spec.mtu};
 }
 
 std::string kernel_words(const MachineOptions& options) {
@@ -230,6 +238,9 @@ Result<std::unique_ptr<KvmProcess>> KvmProcess::start(Reactor& reactor, const st
   for (const auto& share : spec.shares) {
     MSB_TRY(ShareConfig of_share, give_share(share, inventory));
     config.shares.push_back(std::move(of_share));
+  }
+  if (spec.network) {
+    MSB_TRY(config.network, give_network(*spec.network, options.network_socket, inventory));
   }
   MSB_TRY(Fd sealed, make_memfd("machine", wire::encode(config)));
   MSB_TRY(Pipe errors, make_pipe());

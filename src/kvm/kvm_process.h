@@ -52,6 +52,8 @@ struct MachineOptions {
   bool guest_log = false;  // the kernel prints its whole log on the console, not only warnings
   std::string extra_kernel_words = {};
   std::optional<fence::CgroupSeat> cgroup = {};
+  // A machine with a network: its end of the cable (make_socket_pair(SocketKind::messages)).
+  int network_socket = -1;
 };
 
 struct MachineObserver {

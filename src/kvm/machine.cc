@@ -14,6 +14,7 @@
 #include "virtio/block_device.h"
 #include "virtio/console_device.h"
 #include "virtio/entropy_device.h"
+#include "virtio/net_device.h"
 
 namespace msb::kvm {
 namespace {
@@ -52,10 +53,11 @@ class Descriptors {
       for (int32_t number : disk.fds) all.disks.push_back(own(number));
     for (const auto& share : config.shares)
       all.shares.push_back({own(share.fd), share.usage_fd < 0 ? Fd() : own(share.usage_fd)});
+    if (config.network) all.cable = own(config.network->cable_fd);
     if (!valid) return fail(ErrorKind::internal, "the machine's configuration names a descriptor twice, or none");
     return all;
   }
-  Fd kvm, kernel, initramfs, agent, console;
+  Fd kvm, kernel, initramfs, agent, console, cable;
   std::vector<Fd> disks;  // of all disks, in order, those not yet opened
   std::vector<ShareFds> shares;
 };
@@ -167,7 +169,24 @@ class Machine::Builder {
     MSB_CHECK(add(std::move(balloon)));
     MSB_TRY(machine.idle_balloon_, virtio::IdleBalloon::create(reactor_, *machine.balloon_, {}));
     for (size_t index = 0; index < config_.disks.size(); ++index) MSB_CHECK_CTX(disk(index), cat("open disk ", index));
+    MSB_CHECK(network());
     return shares();
+  }
+
+  Result<> network() {
+    if (!config_.network) return {};
+    Machine& machine = *machine_;
+    virtio::NetDevice::Settings settings;
+    if (config_.network->mac.size() != settings.mac.size())
+      return fail(ErrorKind::internal, "the network card's address has not 6 bytes");
+    std::ranges::copy(config_.network->mac, settings.mac.begin());
+    settings.mtu = config_.network->mtu;
+    settings.cable = std::move(fds_.cable);
+    settings.activity = [&machine] {
+      if (machine.idle_balloon_) machine.idle_balloon_->on_activity();
+    };
+    MSB_TRY(auto card, virtio::NetDevice::create(reactor_, std::move(settings)));
+    return add(std::move(card));
   }
 
   Result<> shares() {

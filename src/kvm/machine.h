@@ -2,8 +2,8 @@
 // the kernel ready to be entered. It does not run yet: RunningMachine (running_machine.h) takes it from there.
 //
 // Order of the virtio devices, which is the order of the guest's names: console (port "agent"), entropy, balloon, then
-// the disks (/dev/vda ...), and one file system device when there are shares. Device n has the window kDeviceWindows +
-// n * 4 KiB and the interrupt kFirstDeviceIrq + n.
+// the disks (/dev/vda ...), a network card when there is a network, and one file system device when there are shares.
+// Device n has the window kDeviceWindows + n * 4 KiB and the interrupt kFirstDeviceIrq + n.
 //
 // Owned by the device thread. What it holds of the configuration's descriptors after build() is only what a running
 // guest needs.

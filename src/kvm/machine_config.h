@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,18 @@ struct ShareConfig {
   }
 };
 
+// The network card (virtio/net_device.h).
+struct NetworkCardConfig {
+  int32_t cable_fd = -1;  // SOCK_SEQPACKET
+  std::vector<uint8_t> mac;
+  uint16_t mtu = 1500;
+  static void fields(auto& self, auto&& field) {
+    field("cable_fd", self.cable_fd);
+    field("mac", self.mac);
+    field("mtu", self.mtu);
+  }
+};
+
 struct MachineConfig {
   uint32_t vcpus = 1;
   uint32_t memory_mib = 512;
@@ -61,6 +74,7 @@ struct MachineConfig {
   int32_t control_fd = -1;  // SOCK_SEQPACKET: control.h
   std::vector<DiskConfig> disks;
   std::vector<ShareConfig> shares;
+  std::optional<NetworkCardConfig> network;
   static void fields(auto& self, auto&& field) {
     field("vcpus", self.vcpus);
     field("memory_mib", self.memory_mib);
@@ -73,6 +87,7 @@ struct MachineConfig {
     field("control_fd", self.control_fd);
     field("disks", self.disks);
     field("shares", self.shares);
+    field("network", self.network);
   }
 };
 

@@ -42,6 +42,7 @@ class Builder {
     channels();
     for (size_t i = 0; i < input_.spec.disks.size(); ++i) disk(i);
     if (has_shares()) shares();
+    if (input_.spec.network) network(*input_.spec.network);
     add({"-kernel", input_.spec.kernel, "-initrd", input_.spec.initramfs, "-append", kernel_words(input_)});
     files();
     return std::move(command_);
@@ -50,9 +51,15 @@ class Builder {
  private:
   Result<> check() const {
     const auto& spec = input_.spec;
-    if (const size_t most = kMaxDisks - (has_shares() ? 1 : 0); spec.disks.size() > most)
-      return fail(ErrorKind::invalid_config, cat("the portable machine has at most ", most, " disks",
-                                                 has_shares() ? " beside shares" : "", ", not ", spec.disks.size()));
+    const size_t most = kMaxDisks - (has_shares() ? 1 : 0) - (spec.network ? 1 : 0);
+    if (spec.disks.size() > most) {
+      std::string beside = has_shares() ? " beside shares" : "";
+      if (spec.network) beside += has_shares() ? " and a network" : " beside a network";
+      Error error(ErrorKind::invalid_config,
+                  cat("the portable machine has at most ", most, " disks", beside, ", not ", spec.disks.size()));
+      if (spec.network) error.hint("without a network (--no-net) there is room for one more");
+      return fail(std::move(error));
+    }
     return state::check_shape(spec, input_.disk_sizes);
   }
 
@@ -149,8 +156,22 @@ class Builder {
     command_.share_fd = next_fd_++;
     add({"-chardev", socket("shares", *command_.share_fd), "-device",
          cat("vhost-user-fs-device,chardev=shares,tag=", state::kShareTag, ",queue-size=", kShareQueueSize,
-             ",num-request-queues=1,bus=virtio-mmio-bus.3")});
+             ",num-request-queues=1,bus=", next_bus())});
   }
+
+  // What the guest sends goes through the socket frame by frame. QEMU's own card knows nothing of large segments then:
+  // the guest has large frames instead (state::NetworkSpec::mtu).
+  void network(const state::NetworkSpec& spec) {
+    command_.network_fd = next_fd_++;
+    add({"-netdev", cat("dgram,id=net,local.type=fd,local.str=", *command_.network_fd), "-device",
+         cat("virtio-net-device,netdev=net,mac=", spec.guest_mac,
+             ",ctrl_vq=off,ctrl_rx=off,ctrl_vlan=off,ctrl_rx_extra=off,ctrl_mac_addr=off,ctrl_guest_offloads=off,"
+             "guest_announce=off,bus=",
+             next_bus())});
+  }
+
+  // The first slots are those of the channels, the last ones the disks'.
+  std::string next_bus() { return cat("virtio-mmio-bus.", next_bus_++); }
 
   void files() {
     auto& files = command_.files;
@@ -162,6 +183,7 @@ class Builder {
   const CommandInput& input_;
   QemuCommand command_;
   int next_fd_ = kFirstDiskFd;
+  int next_bus_ = 3;
 };
 
 }  // namespace

@@ -20,7 +20,8 @@ inline constexpr int kConsoleFd = 4;
 inline constexpr int kQmpFd = 5;
 inline constexpr int kFirstDiskFd = 6;
 
-// microvm without ACPI has 8 virtio-mmio slots; the agent channel, entropy and balloon take three, shares one.
+// microvm without ACPI has 8 virtio-mmio slots; the agent channel, entropy and balloon take three, shares and a network
+// one each.
 inline constexpr size_t kMaxDisks = 5;
 
 // A descriptor that QEMU is given for a disk.
@@ -39,6 +40,8 @@ struct QemuCommand {
   std::vector<DiskFile> disk_files;
   // Where QEMU expects its end of the connection to the share device's back end; only with shares.
   std::optional<int> share_fd;
+  // Where it expects the cable of its network card, a SOCK_SEQPACKET socket; only with a network.
+  std::optional<int> network_fd;
 };
 
 struct CommandInput {

@@ -137,6 +137,24 @@ TEST(CommandLineTest, SharesTakeASlotAndSharedMemory) {
   EXPECT_THAT(full.error().message(), HasSubstr("at most 4 disks beside shares"));
 }
 
+TEST(CommandLineTest, ANetworkTakesASlotAndItsCableADescriptor) {
+  auto qemu = program();
+  auto machine = spec();
+  machine.shares.resize(1);
+  machine.network.emplace().guest_mac = "02:6d:73:00:01:02";
+  auto command = build_command({machine, qemu, kSizes, 0, false, {}});
+  ASSERT_TRUE(command);
+  std::string text = joined(command->argv);
+  EXPECT_EQ(command->network_fd, 12);
+  EXPECT_THAT(text, HasSubstr("-netdev dgram,id=net,local.type=fd,local.str=12 "
+                              "-device virtio-net-device,netdev=net,mac=02:6d:73:00:01:02,"));
+  EXPECT_THAT(text, HasSubstr("bus=virtio-mmio-bus.4"));
+  machine.disks.resize(4, machine.disks[1]);
+  auto full = build_command({machine, qemu, {{8192, 4096}, {512}, {512}, {512}}, 0, false, {}});
+  ASSERT_FALSE(full);
+  EXPECT_THAT(full.error().message(), HasSubstr("at most 3 disks beside shares and a network"));
+}
+
 TEST(CommandLineTest, MoreProcessorsRunInThreadsOfTheirOwn) {
   auto qemu = program();
   auto machine = spec();

@@ -104,6 +104,7 @@ Result<std::unique_ptr<PortableMachine>> PortableMachine::start(Reactor& reactor
                 {qmp.theirs.get(), kQmpFd}};
   for (size_t i = 0; i < disks.size(); ++i) fenced.fds.emplace_back(disks[i].get(), command.disk_files[i].number);
   if (command.share_fd) fenced.fds.emplace_back(options.share_socket, *command.share_fd);
+  if (command.network_fd) fenced.fds.emplace_back(options.network_socket, *command.network_fd);
   MSB_TRY(fence::FencedChild child, fence::start_fenced(fenced));
 
   std::unique_ptr<PortableMachine> machine(new PortableMachine(qemu, std::move(observer)));

@@ -51,6 +51,8 @@ struct MachineOptions {
   // A machine with shares: QEMU's end of the vhost-user connection to the device that serves them. Answer it once the
   // machine has been started: QEMU waits.
   int share_socket = -1;
+  // A machine with a network: QEMU's end of its cable (make_socket_pair(SocketKind::messages)), a message per frame.
+  int network_socket = -1;
 };
 
 struct MachineObserver {

@@ -76,6 +76,28 @@ struct MountSpec {
   }
 };
 
+// One family of the guest's network card.
+struct NetworkAddress {
+  std::string address;  // "172.16.0.2"
+  uint8_t prefix = 30;
+  std::string gateway;  // of everything; on the link
+  static void fields(auto& self, auto&& field) {
+    field("address", self.address);
+    field("prefix", self.prefix);
+    field("gateway", self.gateway);
+  }
+};
+
+// The guest's network card, eth0.
+struct NetworkSetup {
+  uint32_t mtu = 1500;
+  std::vector<NetworkAddress> addresses;  // at most one of each family
+  static void fields(auto& self, auto&& field) {
+    field("mtu", self.mtu);
+    field("addresses", self.addresses);
+  }
+};
+
 // H>G, id 0, the first frame of all.
 struct Bootstrap {
   static constexpr std::string_view kType = "core.bootstrap";
@@ -85,7 +107,8 @@ struct Bootstrap {
   std::string workdir;                   // default working directory; empty = "/"
   std::string user;                      // default "USER|UID[:GROUP|GID]"; empty = root
   std::vector<Rlimit> rlimits;           // for every process
-  std::vector<std::string> nameservers;  // merged into /etc/resolv.conf when it names none
+  std::vector<std::string> nameservers;  // the first ones in /etc/resolv.conf
+  std::optional<NetworkSetup> network;   // none: there is no network card
   uint64_t tmp_bytes = 0;                // size of a tmpfs on /tmp; 0 = none
   std::vector<MountSpec> mounts;         // in this order
   uint32_t cpus = 1;                     // bring this many CPUs on line (the kernel boots with one)
@@ -98,6 +121,7 @@ struct Bootstrap {
     field("user", self.user);
     field("rlimits", self.rlimits);
     field("nameservers", self.nameservers);
+    field("network", self.network);
     field("tmp_bytes", self.tmp_bytes);
     field("mounts", self.mounts);
     field("cpus", self.cpus);
