@@ -97,6 +97,7 @@ class Connection final : public TcpConnection, public DeadlineHeap::Node {
   void offer_kept();
   void tell_end();
   void acknowledge();
+  TcpHeader speak();
   uint32_t wanted_edge() const;
 
   // connection_send.cc

@@ -12,11 +12,15 @@ void Connection::segment(const TcpPacket& packet) {
   heard_at_ = shared_.link.now();
   keepalives_ = 0;
   if (state_ == State::syn_sent) return answer_of_connect(header);
-  if (state_ == State::syn_received && header.has(kSyn) && !header.has(kRst) && header.sequence == next_ - 1 &&
-      !(active_ && header.has(kAck))) {
-    // Our SYN-ACK was lost on it.
-    syn_due_ = true;
-    return owner_.changed(*this);
+  if (state_ == State::syn_received && header.has(kSyn) && !header.has(kRst) && header.sequence == next_ - 1) {
+    // Of two that called each other: only the acknowledgement is new. Otherwise our SYN-ACK was lost on it.
+    if (active_ && header.has(kAck)) {
+      acknowledged(header, true);
+    } else {
+      syn_due_ = true;
+      owner_.changed(*this);
+    }
+    return;
   }
   const auto size = static_cast<uint32_t>(packet.payload.size() + header.has(kFin) + header.has(kSyn));
   if (!in_sequence(header, size)) return;
@@ -211,6 +215,12 @@ void Connection::resume() {
 void Connection::acknowledge() {
   acknowledge_due_ = true;
   owner_.changed(*this);
+}
+
+// The header of a segment that tells all there is to tell.
+TcpHeader Connection::speak() {
+  edge_ = wanted_edge();
+  return header(kAck);
 }
 
 // The edge that the next segment shows: never back, and forward only by what is worth sending into.

@@ -15,7 +15,7 @@ Connection::Step Connection::transmit() {
   if (state_ != State::open) return transmit_syn();
   // RFC 9293, 3.8.6.1 and 3.8.4: something that is not in the window asks what the window is.
   if (probe_due_) {
-    TcpHeader probe = header(kAck);
+    TcpHeader probe = speak();
     probe.sequence = una_ - 1;
     if (!shared_.link.send(ends_, probe, {}, mss_)) return Step::full;
     probe_due_ = false;
@@ -28,8 +28,7 @@ Connection::Step Connection::transmit() {
   const auto payload = length > 0 ? out_.slice(in_flight, length) : std::array<ByteView, 2>{};
   const auto sent = static_cast<uint32_t>(payload[0].size() + payload[1].size());
   const bool all = in_flight + sent == out_.size();
-  edge_ = wanted_edge();
-  TcpHeader header = this->header(kAck);
+  TcpHeader header = speak();
   header.sequence = nxt_;
   if (all) header.flags |= kPsh;
   if (all && finishes) header.flags |= kFin;
@@ -54,8 +53,7 @@ Connection::Step Connection::transmit_syn() {
 // An acknowledgement, if one is due.
 Connection::Step Connection::transmit_bare() {
   if (!acknowledge_due_) return Step::idle;
-  edge_ = wanted_edge();
-  if (!shared_.link.send(ends_, header(kAck), {}, mss_)) return Step::full;
+  if (!shared_.link.send(ends_, speak(), {}, mss_)) return Step::full;
   acknowledge_due_ = false;
   return Step::sent;
 }
