@@ -1,4 +1,4 @@
-// NetworkPolicy's profiles.
+// NetworkPolicy's profiles. Here because configurations are made of them (state/network_spec.h).
 #include <algorithm>
 
 #include <microsandbox/network.h>
@@ -9,7 +9,8 @@ NetworkPolicy NetworkPolicy::from_profiles(const std::vector<NetworkProfile>& pr
   NetworkPolicy policy{.default_egress = NetworkAction::deny, .default_ingress = NetworkAction::allow, .rules = {}};
   if (profiles.empty()) return policy;
   const auto allow = [&](NetworkGroup group) {
-    policy.rules.push_back({.action = NetworkAction::allow, .destination = NetworkDestination::of(group)});
+    policy.rules.push_back(
+        {.action = NetworkAction::allow, .destination = {.kind = NetworkDestination::Kind::group, .group = group}});
   };
   // DNS: the gateway answers for every address.
   allow(NetworkGroup::host);
