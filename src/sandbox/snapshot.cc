@@ -218,7 +218,8 @@ Result<> Snapshot::save(const std::string& name, const std::string& path, const 
     for (const auto& snapshot : snapshots) {
       const std::string& digest = snapshot.record.manifest_digest;
       if (digest.empty() || !written.insert(digest).second) continue;
-      images.push_back(cat(work->path(), "/image-", digest.substr(digest.find(':') + 1), ".tar"));
+      images.push_back(
+          cat(work->path(), "/", kArchivedImagePrefix, digest.substr(digest.find(':') + 1), kArchivedImageSuffix));
       MSB_CHECK(image_store->save_manifest(snapshot.image, snapshot.record.reference, images.back()));
     }
   }

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "image/image_store.h"
 #include "state/home.h"
 #include "state/snapshots.h"
 
@@ -14,6 +14,9 @@ namespace msb {
 
 enum class ArchiveCompression { none, zstd };
 
+// The entries beside the descriptions and the files they name.
+inline constexpr std::string_view kArchivedDigests = "digests.json";
+inline constexpr std::string_view kArchivedImagePrefix = "image-", kArchivedImageSuffix = ".tar";
 // A snapshot and its parents; to read each costs a look at all of its disks.
 inline constexpr size_t kMaxArchivedSnapshots = 64;
 

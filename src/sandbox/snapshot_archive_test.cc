@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/fd.h"
 #include "base/temp_dir.h"
 #include "image/layer_tar_writer.h"
 #include "sandbox/content_digest.h"
