@@ -11,8 +11,9 @@ namespace {
 constexpr size_t kMostKept = size_t{512} << 10;
 // Frames read before others of the reactor have their turn.
 constexpr int kBatch = 64;
-// What a Unix socket holds of frames in flight; the kernel allows no more than net.core.wmem_max.
-constexpr int kSocketBuffer = 4 << 20;
+// What a Unix socket holds of frames in flight, about a millisecond's; the kernel allows no more than
+// net.core.wmem_max.
+constexpr int kSocketBuffer = 1 << 20;
 
 size_t size_of(std::span<const iovec> pieces) {
   size_t size = 0;

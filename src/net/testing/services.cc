@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/testing/tap_guest.h"
+
 namespace msb::net::testing {
 namespace {
 
@@ -21,6 +23,7 @@ class User : public TcpUser {
     connection_ = nullptr;
     if (why == TcpEnd::reset) ++services_.resets;
     if (why == TcpEnd::closed) ++services_.closed;
+    if (why == TcpEnd::refused) ++services_.refused;
   }
 
  protected:
@@ -171,6 +174,14 @@ void Services::release() {
 void Services::answer_late() {
   for (TcpRequest& request : late) accept<Echo>(std::move(request), *this);
   late.clear();
+}
+
+void Services::dial(uint16_t port, const Endpoint& from) {
+  auto user = std::make_unique<Echo>(*this);
+  Echo* raw = user.get();
+  const LinkConfig config = TapGuest::link_config();
+  const Ip guest = from.ip.is_v4() ? config.v4->guest : config.v6->guest;
+  raw->begin(stack->tcp().connect(from, {guest, port}, std::move(user)).value());
 }
 
 }  // namespace msb::net::testing

@@ -26,8 +26,9 @@ struct Services {
 
   GuestStack::Hooks hooks();
   void attach(GuestStack& made) { stack = &made; }
-  void release();      // port 8, from now on
-  void answer_late();  // port 10
+  void release();                                  // port 8, from now on
+  void answer_late();                              // port 10
+  void dial(uint16_t port, const Endpoint& from);  // sends back what the guest's port sends
 
   GuestStack* stack = nullptr;
   bool holding = true;
@@ -38,6 +39,7 @@ struct Services {
   std::atomic<bool> all_as_sent = true;  // port 9 and 8: what came was the pattern
   std::atomic<int> resets = 0;
   std::atomic<int> closed = 0;
+  std::atomic<int> refused = 0;
   std::atomic<int> datagrams = 0;
   std::atomic<size_t> largest_datagram = 0;
 };
