@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <net/route.h>
@@ -17,13 +18,6 @@ namespace msb::net::testing {
 namespace {
 
 constexpr char kName[] = "tap0";
-
-// What <linux/ipv6.h> has, which cannot be included beside <netinet/in.h>.
-struct In6Ifreq {
-  in6_addr address;
-  uint32_t prefix;
-  int index;
-};
 
 ifreq request() {
   ifreq request{};
@@ -76,14 +70,41 @@ Result<> configure_v4(int fd, const LinkAddresses& link) {
   return control(fd, SIOCADDRT, &route, "set the default route");
 }
 
+// By netlink, the only way to have an address without detection of duplicates: such a one can be used at once.
+Result<> set_address_v6(const LinkAddresses& link, int index) {
+  struct {
+    nlmsghdr header;
+    ifaddrmsg message;
+    rtattr address_header;
+    uint8_t address[16];
+    rtattr flags_header;
+    uint32_t flags;
+  } request{};
+  request.header.nlmsg_len = sizeof(request);
+  request.header.nlmsg_type = RTM_NEWADDR;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK;
+  request.message.ifa_family = AF_INET6;
+  request.message.ifa_prefixlen = static_cast<uint8_t>(link.prefix);
+  request.message.ifa_index = static_cast<uint32_t>(index);
+  request.address_header = {.rta_len = RTA_LENGTH(16), .rta_type = IFA_LOCAL};
+  std::ranges::copy(link.guest.bytes(), request.address);
+  request.flags_header = {.rta_len = RTA_LENGTH(4), .rta_type = IFA_FLAGS};
+  request.flags = IFA_F_NODAD;
+  Fd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (::send(netlink.get(), &request, sizeof(request), 0) < 0) return fail_errno("set the IPv6 address");
+  struct {
+    nlmsghdr header;
+    nlmsgerr error;
+  } answer{};
+  if (::recv(netlink.get(), &answer, sizeof(answer), 0) < 0) return fail_errno("set the IPv6 address");
+  if (answer.error.error != 0) return fail_errno("set the IPv6 address", -answer.error.error);
+  return {};
+}
+
 Result<> configure_v6(const LinkAddresses& link) {
-  Fd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const int index = static_cast<int>(::if_nametoindex(kName));
-  In6Ifreq address{};
-  std::ranges::copy(link.guest.bytes(), address.address.s6_addr);
-  address.prefix = link.prefix;
-  address.index = index;
-  MSB_CHECK(control(fd.get(), SIOCSIFADDR, &address, "set the IPv6 address"));
+  MSB_CHECK(set_address_v6(link, index));
+  Fd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   in6_rtmsg route{};
   std::ranges::copy(link.gateway.bytes(), route.rtmsg_gateway.s6_addr);
   route.rtmsg_metric = 1;
@@ -116,9 +137,6 @@ Result<> TapGuest::begin(const LinkConfig& config) {
   if (::unshare(CLONE_NEWNET) < 0) return fail_errno("make a network namespace");
   MSB_TRY(namespace_, open_file("/proc/thread-self/ns/net", O_RDONLY));
   MSB_TRY(tap_, open_tap());
-  // No address is looked for on the link before it is used.
-  MSB_TRY(Fd detection, open_file("/proc/sys/net/ipv6/conf/tap0/accept_dad", O_WRONLY));
-  MSB_CHECK(write_full(detection.get(), as_bytes("0")));
   Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq mac = request();
   mac.ifr_hwaddr.sa_family = ARPHRD_ETHER;
