@@ -56,6 +56,22 @@ std::string Ip::to_string() const {
   return text;
 }
 
+Result<Endpoint> Endpoint::parse(std::string_view text, uint16_t default_port) {
+  if (const auto ip = Ip::parse(text)) return Endpoint{*ip, default_port};
+  std::string_view address = text;
+  uint16_t port = default_port;
+  if (const size_t colon = text.rfind(':'); colon != std::string_view::npos && !text.ends_with(']')) {
+    const std::string_view digits = text.substr(colon + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (error == std::errc() && end == digits.data() + digits.size() && port != 0) address = text.substr(0, colon);
+  }
+  const bool brackets = address.starts_with('[') && address.ends_with(']');
+  if (brackets) address = address.substr(1, address.size() - 2);
+  if (const auto ip = Ip::parse(address); ip && ip->is_v4() != brackets) return Endpoint{*ip, port};
+  return fail(ErrorKind::invalid_config,
+              cat("'", text, "' is no address with or without a port (1.2.3.4:80, [::1]:80)"));
+}
+
 std::string Endpoint::to_string() const {
   return ip.is_v4() ? cat(ip.to_string(), ":", port) : cat("[", ip.to_string(), "]:", port);
 }

@@ -52,6 +52,8 @@ struct Endpoint {
   Ip ip;
   uint16_t port = 0;
 
+  // As to_string() writes it, or an address alone. invalid_config.
+  static Result<Endpoint> parse(std::string_view text, uint16_t default_port);
   std::string to_string() const;  // "1.2.3.4:80", "[::1]:80"
   auto operator<=>(const Endpoint&) const = default;
 };

@@ -21,6 +21,17 @@ TEST(IpTest, MappedAndPlainAreDifferentAddresses) {
   EXPECT_NE(*Ip::parse("::ffff:1.2.3.4"), *Ip::parse("1.2.3.4"));
 }
 
+TEST(EndpointTest, APortMayFollowTheAddress) {
+  EXPECT_EQ(Endpoint::parse("1.1.1.1", 53)->to_string(), "1.1.1.1:53");
+  EXPECT_EQ(Endpoint::parse("1.1.1.1:5353", 53)->to_string(), "1.1.1.1:5353");
+  EXPECT_EQ(Endpoint::parse("2606:4700::1111", 53)->to_string(), "[2606:4700::1111]:53");
+  EXPECT_EQ(Endpoint::parse("[2606:4700::1111]", 53)->to_string(), "[2606:4700::1111]:53");
+  EXPECT_EQ(Endpoint::parse("[2606:4700::1111]:853", 53)->to_string(), "[2606:4700::1111]:853");
+  for (const char* text :
+       {"", ":53", "1.1.1.1:", "1.1.1.1:0", "1.1.1.1:65536", "[1.1.1.1]:53", "dns.example", "[::1", "::1]:53"})
+    EXPECT_FALSE(Endpoint::parse(text, 53)) << text;
+}
+
 TEST(CidrTest, BitsAfterThePrefixDoNotCount) {
   const auto cidr = Cidr::parse("172.16.5.5/12");
   EXPECT_EQ(cidr->to_string(), "172.16.0.0/12");

@@ -2,12 +2,15 @@
 // here.
 //
 //   query -> one question? -> policy: may it be asked? (NXDOMAIN) -> a family the guest has? (empty answer)
-//         -> host.microsandbox.internal? (the gateway) -> upstream servers in their order -> rebind protection
-//         (NXDOMAIN)
-//         -> pins -> the guest, byte for byte as upstream gave it
+//         -> host.microsandbox.internal? (the gateway) -> upstream servers in their order, the next when one cannot be
+//         reached or does not answer -> rebind protection (NXDOMAIN) -> pins -> the guest, byte for byte as upstream
+//         gave it
+//
+// A refusal of ours says so to whoever understands it: extended error 15, "blocked" (RFC 8914).
 //
 // Upstream are the servers given in the configuration, or those of the host's /etc/resolv.conf, read anew when it
-// changes; or, when the guest aimed at a server of its own choice, that one, if policy allows it (else NXDOMAIN).
+// changes; or, when the guest aimed at a server of its own choice, that one, if policy allows it (else NXDOMAIN). What
+// such a server says is passed on, but pins nothing: it could say anything of names that the policy trusts.
 //
 // Bounded: kMaximumQueries at once (more: SERVFAIL), each with a deadline. One reactor thread.
 #pragma once
@@ -46,8 +49,8 @@ class DnsGateway {
   virtual ~DnsGateway() = default;
 
   // `reply` is called once, perhaps at once, with a message to send back (for UDP cut to what the query's EDNS allows);
-  // never when the query is no DNS at all or the gateway is destroyed first.
-  virtual void ask(const Query& query, std::function<void(Bytes)> reply) = 0;
+  // never when the gateway is destroyed first. False: this is no query at all, and nothing answers it.
+  virtual bool ask(const Query& query, std::function<void(Bytes)> reply) = 0;
 };
 
 }  // namespace msb::net
