@@ -80,7 +80,7 @@ TEST(TcpReceiving, AUserMayTakeItsTimeInside) {
   TcpScript script;
   TcpConnection* connection = script.establish();
   script.user().appetite = 2;
-  script.user().in_received = [&] { connection->resume(); };
+  script.user().in_received = [&](ByteView) { connection->resume(); };
   script.guest(kAck | kFin, 1, 1, {.payload = "abcde"});
   EXPECT_EQ(script.told(), "received abcde took 2, received cde took 2, received e, end");
 }
@@ -88,7 +88,7 @@ TEST(TcpReceiving, AUserMayTakeItsTimeInside) {
 TEST(TcpReceiving, AUserMayResetInside) {
   TcpScript script;
   TcpConnection* connection = script.establish();
-  script.user().in_received = [&] { connection->reset(); };
+  script.user().in_received = [&](ByteView) { connection->reset(); };
   script.guest(kAck | kFin, 1, 1, {.payload = "abc"});
   EXPECT_EQ(script.told(), "received abc");
   EXPECT_EQ(script.sent(), "RA 1:1 ack 5");

@@ -39,7 +39,7 @@ size_t RecordingUser::received(ByteView bytes) {
   const size_t taken = std::min(appetite, bytes.size());
   events_.push_back(cat("received ", bytes.size() > 32 ? cat(bytes.size()) : std::string(as_text(bytes)),
                         taken < bytes.size() ? cat(" took ", taken) : ""));
-  in_received();
+  in_received(bytes);
   return taken;
 }
 
@@ -122,6 +122,11 @@ bool TcpScript::send(const TcpEnds& ends, const TcpHeader& header, const std::ar
   if (room == 0) return false;
   --room;
   note(ends, header, payload[0].size() + payload[1].size());
+  uint32_t sequence = header.sequence - own_start_[ends.guest.port];
+  for (const ByteView piece : payload) {
+    on_payload(sequence, piece);
+    sequence += static_cast<uint32_t>(piece.size());
+  }
   return true;
 }
 

@@ -26,8 +26,8 @@ class RecordingUser final : public TcpUser {
   void writable() override { events_.push_back("writable"); }
   void ended(TcpEnd why) override;
 
-  size_t appetite = SIZE_MAX;                 // of received()
-  std::function<void()> in_received = [] {};  // runs inside of it
+  size_t appetite = SIZE_MAX;                                   // of received()
+  std::function<void(ByteView)> in_received = [](ByteView) {};  // runs inside of it
 
  private:
   std::vector<std::string>& events_;
@@ -68,6 +68,8 @@ class TcpScript final : private TcpLink {
   TcpTerminator& engine() { return *engine_; }
   void end_engine() { engine_.reset(); }
 
+  // Sees the payload of each segment sent.
+  std::function<void(uint32_t sequence, ByteView payload)> on_payload = [](uint32_t, ByteView) {};
   size_t room = SIZE_MAX;  // segments that the link takes before it is full
 
  private:
