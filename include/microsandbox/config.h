@@ -12,6 +12,7 @@
 
 #include <microsandbox/exec.h>
 #include <microsandbox/mount.h>
+#include <microsandbox/network.h>
 #include <microsandbox/patch.h>
 
 namespace msb {
@@ -95,6 +96,7 @@ struct SandboxConfig {
   RootDisk root_disk = {};
   std::vector<Mount> mounts = {};
   std::vector<Script> scripts = {};
+  NetworkConfig network = {};
   std::vector<Patch> patches = {};  // of OCI images and directories, in this order
   PullPolicy pull_policy = PullPolicy::if_missing;
   RegistryOptions registry = {};

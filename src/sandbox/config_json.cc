@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "state/network_json.h"
+
 namespace msb {
 namespace {
 
@@ -157,6 +159,7 @@ void fields(auto& self, auto&& field)
   field.later("mounts", self.mounts);
   field.later("scripts", self.scripts);
   field.later("patches", self.patches);
+  field.later("network", self.network);
   field("pull_policy", self.pull_policy);
   field("machine", self.machine);
   field.later("isolation", self.isolation);
@@ -255,6 +258,8 @@ void put(Json& json, const T& value) {
     }
   } else if constexpr (std::same_as<T, std::chrono::milliseconds>) {
     json = value.count();
+  } else if constexpr (std::same_as<T, NetworkConfig>) {
+    json = state::network_to_json(value);
   } else if constexpr (std::same_as<T, std::vector<std::pair<std::string, std::string>>>) {
     json = Json::array();
     for (const auto& [key, text] : value) json.push_back(Json::array({key, text}));
@@ -283,6 +288,8 @@ void get(const Json& json, T& value) {
   } else if constexpr (is_optional<T>) {
     value.reset();
     if (!json.is_null()) get(json, value.emplace());
+  } else if constexpr (std::same_as<T, NetworkConfig>) {
+    value = state::network_from_json(json);
   } else if constexpr (std::same_as<T, std::chrono::milliseconds>) {
     if (!json.is_number_integer()) throw std::invalid_argument("an integer was expected");
     value = std::chrono::milliseconds(json.template get<int64_t>());

@@ -211,6 +211,9 @@ StoredConfig full() {
   config.root_disk = {RootDisk::Kind::disk, 0, "/d2", DiskFormat::raw, "xfs", RootDisk::Clone::copy};
   config.patches = {Patch::text("/p", "secret patch", {.mode = 0600, .replace = true}), Patch::copy_dir("/src", "/q")};
   config.scripts = {{"setup", "secret script"}};
+  config.network.policy.rules = NetworkRule::parse_all("allow@*.example.com:tcp:443,deny@any").value();
+  config.network.ports = {*PortBinding::parse("8080:80")};
+  config.network.max_connections = 7;
   config.pull_policy = PullPolicy::never;
   config.machine = MachineChoice::kvm;
   config.isolation = Isolation::hardware;
@@ -233,6 +236,7 @@ TEST(ConfigJson, round_trip_keeps_everything_but_credentials) {
   auto back = stored_config_from_json(*text);
   ASSERT_TRUE(back) << back.error().to_string();
   EXPECT_EQ(*to_json(*back), *text);
+  EXPECT_EQ(back->config.network, full().config.network);
   EXPECT_FALSE(back->config.registry.auth);
   EXPECT_EQ(back->config.rlimits[0].hard, UINT64_MAX);
   EXPECT_EQ(back->config.max_duration, std::chrono::milliseconds(1500));

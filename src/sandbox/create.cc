@@ -8,9 +8,11 @@
 #include "sandbox/lifecycle.h"
 #include "sandbox/machine_plan.h"
 #include "sandbox/mounts.h"
+#include "sandbox/network_plan.h"
 #include "sandbox/prepare.h"
 #include "sandbox/volumes.h"
 #include "state/machine_check.h"
+#include "state/network_slots.h"
 
 namespace msb {
 namespace {
@@ -120,7 +122,9 @@ Result<RunningProcess> boot(Store& store, const std::string& id, StoredConfig st
   // What is mounted may have gone since the sandbox was made.
   MSB_CHECK(resolve_mounts(stored.config.mounts, store.home, Resolution::again));
   MSB_CHECK(prepare_disks(store.home, stored, run));
-  MSB_TRY(auto config, plan_launch(store.home, id, stored));
+  MSB_TRY(const uint16_t slot, state::network_slot(store.database, name));
+  auto network = plan_network(stored.config.network, slot, host_families());
+  MSB_TRY(auto config, plan_launch(store.home, id, stored, std::move(network)));
   // So that somebody else can stop it while it starts.
   auto note_pid = [&](pid_t pid) {
     (void)store.database.run("UPDATE sandbox SET pid = ? WHERE name = ? AND status = 'starting'", {pid, name});

@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "sandbox/exec_request.h"
 #include "sandbox/mounts.h"
+#include "sandbox/network_plan.h"
 #include "sandbox/scripts.h"
 #include "sandbox/validate.h"
 
@@ -134,7 +135,8 @@ Result<std::optional<state::StartupCommand>> plan_startup(const StoredConfig& st
   return state::StartupCommand{std::move(*argv), stored.config.keep_after_startup_success};
 }
 
-Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::string& id, const StoredConfig& stored) {
+Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::string& id, const StoredConfig& stored,
+                                        std::optional<state::NetworkSpec> network) {
   const SandboxConfig& config = stored.config;
   state::LaunchConfig launch;
   launch.name = config.name;
@@ -145,6 +147,8 @@ Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::stri
   MSB_TRY(auto bootstrap, plan_bootstrap(stored));
   bootstrap.mounts = plan_mounts(config.mounts, home, launch.machine);
   plan_scripts(home, config, launch.machine, bootstrap);
+  launch.machine.network = std::move(network);
+  if (launch.machine.network) plan_guest_network(*launch.machine.network, bootstrap);
   launch.bootstrap = wire::encode(bootstrap);
   MSB_TRY(launch.startup, plan_startup(stored));
   launch.attached = !config.detached;

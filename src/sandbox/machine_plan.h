@@ -24,7 +24,9 @@ bool needs_kvm(const SandboxConfig& config);
 // The kernel and initramfs stay empty: the sandbox process, which is msb, has them.
 state::MachineSpec plan_machine(const state::Home& home, const StoredConfig& stored);
 Result<wire::Bootstrap> plan_bootstrap(const StoredConfig& stored);
-Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::string& id, const StoredConfig& stored);
+// `network`: what plan_network() made of the sandbox's, if it has any.
+Result<state::LaunchConfig> plan_launch(const state::Home& home, const std::string& id, const StoredConfig& stored,
+                                        std::optional<state::NetworkSpec> network);
 
 // What the sandbox runs by itself once it is up; nullopt when nothing was asked for, or the image has no command.
 Result<std::optional<state::StartupCommand>> plan_startup(const StoredConfig& stored);

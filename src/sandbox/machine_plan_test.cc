@@ -152,13 +152,18 @@ TEST(MachinePlan, a_launch_carries_limits_and_ownership) {
   auto plan = stored();
   plan.config.max_duration = std::chrono::seconds(2);
   plan.config.detached = true;
-  auto launch = plan_launch(home(), "id", plan);
+  state::NetworkSpec network;
+  network.v4 = state::LinkSpec{.gateway = "172.16.0.1", .guest = "172.16.0.2", .prefix = 30};
+  auto launch = plan_launch(home(), "id", plan, network);
   ASSERT_TRUE(launch);
   EXPECT_EQ(launch->max_duration_ms, 2000u);
   EXPECT_EQ(launch->idle_timeout_ms, 0u);
   EXPECT_FALSE(launch->attached);
   EXPECT_EQ(launch->machine_choice, "auto");
-  EXPECT_TRUE(wire::decode<wire::Bootstrap>(launch->bootstrap));
+  EXPECT_EQ(launch->machine.network->v4->guest, "172.16.0.2");
+  const auto bootstrap = wire::decode<wire::Bootstrap>(launch->bootstrap);
+  ASSERT_TRUE(bootstrap);
+  EXPECT_THAT(bootstrap->nameservers, ElementsAre("172.16.0.1"));
 }
 
 }  // namespace

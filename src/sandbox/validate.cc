@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "disk/ext4_template.h"
 #include "sandbox/mounts.h"
+#include "sandbox/network_plan.h"
 #include "sandbox/patches.h"
 #include "sandbox/scripts.h"
 
@@ -216,6 +217,7 @@ Result<> validate(const SandboxConfig& config) {
   MSB_CHECK(check_mounts(config));
   MSB_CHECK(check_patches(config));
   MSB_CHECK(check_scripts(config.scripts));
+  MSB_CHECK(check_network(config.network));
   MSB_CHECK(check_duration(config.max_duration, "the longest duration"));
   MSB_CHECK(check_duration(config.idle_timeout, "the idle timeout"));
   if (config.replace_grace && config.replace_grace->count() < 0)

@@ -2,20 +2,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "state/network_json.h"
 #include "state/strict_json.h"
 
 namespace msb::state {
 namespace {
 
 using nlohmann::json;
-
-// The value of an enumeration whose names are listed in its order.
-template <class Enum, size_t N>
-Enum named(const char* const (&names)[N], const std::string& name, const char* what) {
-  for (size_t i = 0; i < N; ++i)
-    if (name == names[i]) return static_cast<Enum>(i);
-  throw std::runtime_error(cat(what, " is unknown"));
-}
 
 constexpr const char* kFormats[] = {"raw", "qcow2", "concat"};
 
@@ -29,7 +22,7 @@ json disk_to_json(const DiskSpec& disk) {
 DiskSpec disk_from_json(const json& value) {
   StrictReader in(value);
   DiskSpec disk;
-  disk.format = named<DiskSpec::Format>(kFormats, in.get<std::string>("format"), "a disk's format");
+  disk.format = enum_named<DiskSpec::Format>(kFormats, in.get<std::string>("format"), "a disk's format");
   disk.files = in.get<std::vector<std::string>>("files");
   disk.read_only = in.get<bool>("read_only");
   disk.scratch = in.get<bool>("scratch");
@@ -59,8 +52,9 @@ ShareSpec share_from_json(const json& value) {
   share.path = in.get<std::string>("path");
   share.only = in.get<std::string>("only");
   share.read_only = in.get<bool>("read_only");
-  share.ownership = named<ShareSpec::Ownership>(kOwnerships, in.get<std::string>("ownership"), "a share's ownership");
-  share.host_modes = named<ShareSpec::HostModes>(kHostModes, in.get<std::string>("host_modes"), "a share's modes");
+  share.ownership =
+      enum_named<ShareSpec::Ownership>(kOwnerships, in.get<std::string>("ownership"), "a share's ownership");
+  share.host_modes = enum_named<ShareSpec::HostModes>(kHostModes, in.get<std::string>("host_modes"), "a share's modes");
   share.quota_bytes = in.get<uint64_t>("quota_bytes");
   share.usage = in.get<std::string>("usage");
   share.protect_hooks = in.get<bool>("protect_hooks");
@@ -73,9 +67,13 @@ json machine_to_json(const MachineSpec& machine) {
   for (const auto& disk : machine.disks) disks.push_back(disk_to_json(disk));
   json shares = json::array();
   for (const auto& share : machine.shares) shares.push_back(share_to_json(share));
-  return {{"vcpus", machine.vcpus},   {"memory_mib", machine.memory_mib},
-          {"kernel", machine.kernel}, {"initramfs", machine.initramfs},
-          {"disks", disks},           {"shares", shares}};
+  return {{"vcpus", machine.vcpus},
+          {"memory_mib", machine.memory_mib},
+          {"kernel", machine.kernel},
+          {"initramfs", machine.initramfs},
+          {"disks", disks},
+          {"shares", shares},
+          {"network", machine.network ? network_spec_to_json(*machine.network) : json()}};
 }
 
 MachineSpec machine_from_json(const json& value) {
@@ -87,6 +85,8 @@ MachineSpec machine_from_json(const json& value) {
   machine.initramfs = in.get<std::string>("initramfs");
   for (const auto& disk : in.get<json>("disks")) machine.disks.push_back(disk_from_json(disk));
   for (const auto& share : in.get<json>("shares")) machine.shares.push_back(share_from_json(share));
+  if (const json network = in.get<json>("network"); !network.is_null())
+    machine.network = network_spec_from_json(network);
   in.finish();
   return machine;
 }

@@ -25,6 +25,12 @@ LaunchConfig example() {
                                    .quota_bytes = 4096,
                                    .usage = "/usage",
                                    .protect_hooks = true});
+  config.machine.network = NetworkSpec{.config = {},
+                                       .gateway_mac = "02:6d:73:00:00:01",
+                                       .guest_mac = "02:6d:73:00:00:02",
+                                       .v4 = LinkSpec{.gateway = "172.16.0.1", .guest = "172.16.0.2", .prefix = 30},
+                                       .v6 = {},
+                                       .mtu = 1500};
   config.machine_choice = "auto";
   config.bootstrap = {0, 255, 7};
   config.startup = StartupCommand{.argv = {"sh", "-c", "true"}, .keep_after_success = true};
@@ -51,6 +57,7 @@ TEST(LaunchConfig, RoundTripsThroughJson) {
   EXPECT_EQ(share.quota_bytes, 4096U);
   EXPECT_EQ(share.usage, "/usage");
   EXPECT_TRUE(share.protect_hooks);
+  EXPECT_EQ(back->machine.network->v4->guest, "172.16.0.2");
   EXPECT_EQ(back->bootstrap, (std::vector<uint8_t>{0, 255, 7}));
   EXPECT_TRUE(back->startup->keep_after_success);
 }

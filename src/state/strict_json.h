@@ -11,6 +11,14 @@
 
 namespace msb::state {
 
+// The value of an enumeration whose names are listed in its order. Throws.
+template <class Enum, size_t N>
+Enum enum_named(const char* const (&names)[N], const std::string& name, const char* what) {
+  for (size_t i = 0; i < N; ++i)
+    if (name == names[i]) return static_cast<Enum>(i);
+  throw std::runtime_error(cat(what, " is unknown"));
+}
+
 // Reads an object strictly: wrong types, missing and unknown keys are all errors, because both
 // sides are this program and any difference is a mistake. Throws; callers catch.
 class StrictReader {
