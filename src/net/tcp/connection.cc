@@ -31,7 +31,7 @@ Connection::Connection(ConnectionOwner& owner, TcpShared& shared, const TcpEnds&
 }
 
 void Connection::accept_offer(const SynOffer& offer) {
-  next_ = offer.sequence + 1;
+  next_ = told_ = offer.sequence + 1;
   // What our SYN says of the window is not scaled.
   edge_ = next_ + static_cast<uint32_t>(std::min<size_t>(shared_.limits.receive_buffer, 0xffff));
   scaling_ = offer.window_scale.has_value();

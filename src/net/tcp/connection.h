@@ -127,9 +127,10 @@ class Connection final : public TcpConnection, public DeadlineHeap::Node {
   uint8_t scale_ = 0;
   uint8_t duplicates_ = 0;  // acknowledgements of una
 
-  // Receiving: taken up to next, allowed up to edge.
+  // Receiving: taken up to next, acknowledged up to told, allowed up to edge.
   uint8_t own_scale_ = 0;
   uint32_t next_ = 0;
+  uint32_t told_ = 0;
   uint32_t edge_ = 0;
   ByteQueue kept_;  // what the user has not taken
 

@@ -162,7 +162,11 @@ void Connection::take_payload(const TcpHeader& header, ByteView payload) {
     guest_finished_ = true;
   }
   if (!payload.empty()) deliver(payload);
-  if (!is_gone()) tell_end();
+  if (is_gone()) return;
+  // Not at the end of a long batch: the guest need not wait for a window that is open again.
+  const auto half = static_cast<int32_t>(shared_.limits.receive_buffer / 2);
+  if (sequence_distance(told_, next_) >= half && wanted_edge() != edge_) transmit_bare();
+  tell_end();
 }
 
 void Connection::deliver(ByteView payload) {
@@ -220,6 +224,7 @@ void Connection::acknowledge() {
 // The header of a segment that tells all there is to tell.
 TcpHeader Connection::speak() {
   edge_ = wanted_edge();
+  told_ = next_;
   return header(kAck);
 }
 

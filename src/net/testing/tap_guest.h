@@ -22,6 +22,7 @@ class TapGuest {
 
   Fd take_link() { return std::move(tap_); }
   Fd socket(int family, int type, int protocol = 0) const;
+  int network_namespace() const { return namespace_.get(); }  // for nsenter
   // Runs it on a thread that lives in the guest's namespace.
   void run(const std::function<void()>& work) const;
 
