@@ -48,7 +48,7 @@ enum class ErrorKind {
   snapshot_not_found,
   snapshot_already_exists,
   snapshot_integrity,  // its contents are not what they were when it was made
-  network_policy,      // a rule that cannot be: its text, its target, its ports
+  network_policy,      // a rule, an address or a port that cannot be
   terminal,            // no usable terminal for an interactive session
   cancelled,           // the caller gave up
 };

@@ -37,7 +37,7 @@ uint64_t rights(PathGrant::Access access, uint64_t known) {
 
 }  // namespace
 
-Result<WallReport> restrict_paths(const std::vector<PathGrant>& grants) {
+Result<WallReport> restrict_paths(const std::vector<PathGrant>& grants, TcpPorts ports) {
   WallReport report{Wall::landlock, false, {}};
   long version = ::syscall(abi::kSysLandlockCreateRuleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) {
@@ -50,7 +50,8 @@ Result<WallReport> restrict_paths(const std::vector<PathGrant>& grants) {
     return report;
   }
   const uint64_t known = abi::landlock_fs_rights(version);
-  abi::LandlockRuleset rules{known, abi::kNetBindTcp | abi::kNetConnectTcp, abi::kScopeAbstractSocket};
+  const uint64_t handled = ports == TcpPorts::none ? abi::kNetBindTcp | abi::kNetConnectTcp : 0;
+  abi::LandlockRuleset rules{known, handled, abi::kScopeAbstractSocket};
   Fd ruleset(
       static_cast<int>(::syscall(abi::kSysLandlockCreateRuleset, &rules, abi::landlock_ruleset_size(version), 0)));
   if (!ruleset) return fail_errno("make a Landlock ruleset");

@@ -28,9 +28,11 @@ struct PathGrant {
   Access access = Access::read;
 };
 
+enum class TcpPorts { none, all };
+
 // Landlock: from now on no file can be opened, made or removed but those granted (descriptors already open keep
-// working), no TCP port bound or connected to, no abstract socket reached. Wants no_new_privs.
-Result<WallReport> restrict_paths(const std::vector<PathGrant>& grants);
+// working), no TCP port bound or connected to (unless `ports` are), no abstract socket reached. Wants no_new_privs.
+Result<WallReport> restrict_paths(const std::vector<PathGrant>& grants, TcpPorts ports = TcpPorts::none);
 
 // Loads the filter. Wants no_new_privs.
 Result<WallReport> restrict_calls(const SeccompFilter& filter);

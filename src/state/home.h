@@ -55,6 +55,7 @@ class Home {
   std::string exec_log(std::string_view name) const { return sandbox_logs_dir(name) + "/exec.log"; }
   std::string runtime_log(std::string_view name) const { return sandbox_logs_dir(name) + "/runtime.log"; }
   std::string kernel_log(std::string_view name) const { return sandbox_logs_dir(name) + "/kernel.log"; }
+  std::string network_log(std::string_view name) const { return sandbox_logs_dir(name) + "/network.log"; }
 
   // ---- volumes ---------------------------------------------------------------------------
   std::string volumes_dir() const { return path_ + "/volumes"; }

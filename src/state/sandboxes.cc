@@ -22,7 +22,8 @@ constexpr std::array<std::string_view, 7> kStatusNames{"created", "starting", "r
 
 constexpr std::string_view kColumns =
     "SELECT name, id, config_json, image, image_manifest, status, ephemeral, cpus, memory_mib, command_json, "
-    "created_at, updated_at, started_at, pid, machine, isolation, walls_json, termination_reason, exit_code "
+    "created_at, updated_at, started_at, pid, machine, isolation, walls_json, termination_reason, exit_code, "
+    "ports_json "
     "FROM sandbox";
 
 // Text of ours that came back from the database; anything unexpected reads as empty rather than hide the row.
@@ -82,6 +83,7 @@ SandboxRow read_row(const Row& row) {
   out.walls = parse_walls(row.text(16));
   out.termination_reason = row.text(17);
   if (auto code = row.optional_integer(18)) out.exit_code = static_cast<int>(*code);
+  out.ports = parse_strings(row.text(19));
   return out;
 }
 
@@ -183,7 +185,8 @@ Result<> set_config(Database& database, const std::string& name, const std::stri
 
 Result<> mark_starting(Database& database, const std::string& name) {
   return expect_found(database.run("UPDATE sandbox SET status = 'starting', updated_at = ?, started_at = NULL, "
-                                   "pid = NULL, termination_reason = '', exit_code = NULL WHERE name = ?",
+                                   "pid = NULL, termination_reason = '', exit_code = NULL, ports_json = '[]' "
+                                   "WHERE name = ?",
                                    {now_ms(), name}),
                       name);
 }
@@ -194,11 +197,11 @@ Result<> record_pid(Database& database, const std::string& name, int pid) {
 
 Result<> mark_running(Database& database, const std::string& name, const RunFacts& facts) {
   int64_t now = now_ms();
-  return expect_found(
-      database.run("UPDATE sandbox SET status = 'running', updated_at = ?, started_at = ?, pid = ?, "
-                   "machine = ?, isolation = ?, walls_json = ? WHERE name = ?",
-                   {now, now, facts.pid, facts.machine, facts.isolation, walls_to_json(facts.walls), name}),
-      name);
+  return expect_found(database.run("UPDATE sandbox SET status = 'running', updated_at = ?, started_at = ?, pid = ?, "
+                                   "machine = ?, isolation = ?, walls_json = ?, ports_json = ? WHERE name = ?",
+                                   {now, now, facts.pid, facts.machine, facts.isolation, walls_to_json(facts.walls),
+                                    dump(json(facts.ports)), name}),
+                      name);
 }
 
 Result<bool> mark_draining(Database& database, const std::string& name) {

@@ -51,6 +51,7 @@ struct SandboxRow {
   std::string machine;
   std::string isolation;
   std::vector<Wall> walls;
+  std::vector<std::string> ports;  // published, of the run: "127.0.0.1:8080:80/tcp"
   std::string termination_reason;
   std::optional<int> exit_code;
 };
@@ -75,6 +76,7 @@ struct RunFacts {
   std::string machine;
   std::string isolation;
   std::vector<Wall> walls;
+  std::vector<std::string> ports = {};  // as in SandboxRow
 };
 Result<> mark_running(Database& database, const std::string& name, const RunFacts& facts);
 // False when it is not running (any more).

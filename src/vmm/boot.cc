@@ -51,8 +51,10 @@ std::optional<BootProblem> judge_boot_frame(ByteView raw) {
 }
 
 BootProblem judge_build_error(const Error& error) {
-  bool configuration = error.kind() == ErrorKind::invalid_config;
-  return {configuration ? "config" : "build_vm", error.to_string(), first_hint(error), error.errnum()};
+  std::string stage = "build_vm";
+  if (error.kind() == ErrorKind::invalid_config) stage = "config";
+  if (error.kind() == ErrorKind::network_policy) stage = "network";
+  return {std::move(stage), error.to_string(), first_hint(error), error.errnum()};
 }
 
 BootProblem judge_boot_end(const MachineEnd& end, const Console& console, uint32_t memory_mib) {

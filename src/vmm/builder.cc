@@ -46,10 +46,11 @@ Result<std::unique_ptr<Machine>> build_machine(Reactor& reactor, const state::La
     if (config.machine.initramfs.empty()) complete.machine.initramfs = files.initramfs;
   }
   MSB_TRY(Choice choice, choose(home, config.machine_choice, files));
+  MSB_TRY(auto network, Network::prepare(home, complete));
   auto group = std::make_unique<MachineGroup>(home, config);
   if (choice == Choice::kvm)
-    return build_kvm_machine(reactor, complete, files.kvm, std::move(group), std::move(on_exit));
-  return build_portable_machine(reactor, complete, std::move(group), std::move(on_exit));
+    return build_kvm_machine(reactor, complete, files.kvm, std::move(group), std::move(network), std::move(on_exit));
+  return build_portable_machine(reactor, complete, std::move(group), std::move(network), std::move(on_exit));
 }
 
 }  // namespace msb::vmm

@@ -10,8 +10,8 @@ namespace {
 
 class Kvm final : public Machine {
  public:
-  Kvm(std::unique_ptr<MachineGroup> group, std::unique_ptr<kvm::KvmProcess> machine)
-      : group_(std::move(group)), machine_(std::move(machine)) {}
+  Kvm(std::unique_ptr<MachineGroup> group, std::unique_ptr<Network> network, std::unique_ptr<kvm::KvmProcess> machine)
+      : group_(std::move(group)), network_(std::move(network)), machine_(std::move(machine)) {}
   int agent_fd() const override { return machine_->agent_fd(); }
   int console_fd() const override { return machine_->console_fd(); }
   std::string name() const override { return "kvm"; }
@@ -20,12 +20,15 @@ class Kvm final : public Machine {
     std::vector<Wall> walls{{"vm", true, "KVM, the processor's virtualisation"}};
     add_walls(walls, machine_->walls());
     for (const auto& name : machine_->inner_walls()) walls.push_back({name, true, ""});
+    if (network_) add_walls(walls, network_->walls(), "network-");
     return walls;
   }
+  std::vector<PortBinding> ports() const override { return network_ ? network_->ports() : std::vector<PortBinding>(); }
   void kill() override { machine_->kill(); }
 
  private:
   std::unique_ptr<MachineGroup> group_;
+  std::unique_ptr<Network> network_;
   std::unique_ptr<kvm::KvmProcess> machine_;
 };
 
@@ -33,7 +36,7 @@ class Kvm final : public Machine {
 
 Result<std::unique_ptr<Machine>> build_kvm_machine(Reactor& reactor, const state::LaunchConfig& config,
                                                    const std::string& program, std::unique_ptr<MachineGroup> group,
-                                                   ExitHandler on_exit) {
+                                                   std::unique_ptr<Network> network, ExitHandler on_exit) {
   kvm::MachineObserver observer;
   observer.on_exit = [on_exit = std::move(on_exit)](const kvm::MachineExit& exit) {
     MachineEnd end = to_machine_end(exit);
@@ -45,8 +48,10 @@ Result<std::unique_ptr<Machine>> build_kvm_machine(Reactor& reactor, const state
   kvm::MachineOptions options;
   options.program = program;
   options.cgroup = group->seat();
+  if (network) options.network_socket = network->machine_end();
   MSB_TRY(auto machine, kvm::KvmProcess::start(reactor, config.machine, std::move(observer), options));
-  return std::make_unique<Kvm>(std::move(group), std::move(machine));
+  if (network) MSB_CHECK(network->serve());
+  return std::make_unique<Kvm>(std::move(group), std::move(network), std::move(machine));
 }
 
 }  // namespace msb::vmm

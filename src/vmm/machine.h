@@ -38,7 +38,8 @@ class Machine {
   virtual std::string name() const = 0;       // "portable", "kvm"
   virtual std::string isolation() const = 0;  // "process", "hardware"
   virtual std::vector<Wall> walls() const = 0;
-  virtual void kill() = 0;  // the exit handler follows
+  virtual std::vector<PortBinding> ports() const = 0;  // published, as they are
+  virtual void kill() = 0;                             // the exit handler follows
 };
 
 // Called once; the machine may not be destroyed inside.

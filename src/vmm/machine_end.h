@@ -1,6 +1,7 @@
 // What a machine's own library says of it, in the words of vmm::Machine: both machines report alike.
 #pragma once
 
+#include "base/cat.h"
 #include "fence/walls.h"
 #include "vmm/machine.h"
 
@@ -31,9 +32,10 @@ MachineEnd to_machine_end(const Exit& exit) {
   return end;
 }
 
-inline void add_walls(std::vector<Wall>& walls, const fence::WallReports& reports) {
+// `whose` names what stands behind them, when it is not the machine: "share-", "network-".
+inline void add_walls(std::vector<Wall>& walls, const fence::WallReports& reports, std::string_view whose = {}) {
   for (const auto& report : reports)
-    walls.push_back({std::string(fence::wall_name(report.wall)), report.up, report.reason});
+    walls.push_back({cat(whose, fence::wall_name(report.wall)), report.up, report.reason});
 }
 
 }  // namespace msb::vmm

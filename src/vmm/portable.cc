@@ -10,7 +10,8 @@ namespace {
 
 class Portable final : public Machine {
  public:
-  explicit Portable(std::unique_ptr<MachineGroup> group) : group_(std::move(group)) {}
+  Portable(std::unique_ptr<MachineGroup> group, std::unique_ptr<Network> network)
+      : group_(std::move(group)), network_(std::move(network)) {}
 
   // Once each, in this order.
   Result<> start(Reactor& reactor, const state::LaunchConfig& config, const qemu::QemuProgram& program,
@@ -25,15 +26,16 @@ class Portable final : public Machine {
     std::vector<Wall> walls{
         {"vm", true, cat("QEMU ", machine_->program().version.to_string(), ", software emulation")}};
     add_walls(walls, machine_->walls());
-    if (shares_)
-      for (const auto& report : shares_->walls())
-        walls.push_back({cat("share-", fence::wall_name(report.wall)), report.up, report.reason});
+    if (shares_) add_walls(walls, shares_->walls(), "share-");
+    if (network_) add_walls(walls, network_->walls(), "network-");
     return walls;
   }
+  std::vector<PortBinding> ports() const override { return network_ ? network_->ports() : std::vector<PortBinding>(); }
   void kill() override { machine_->kill(); }
 
  private:
   std::unique_ptr<MachineGroup> group_;
+  std::unique_ptr<Network> network_;
   SocketPair share_sockets_;  // the share device's end, and until QEMU has it, QEMU's
   std::unique_ptr<qemu::PortableMachine> machine_;
   std::unique_ptr<Shares> shares_;
@@ -57,8 +59,10 @@ Result<> Portable::start(Reactor& reactor, const state::LaunchConfig& config, co
     MSB_TRY(share_sockets_, make_socket_pair());
     options.share_socket = share_sockets_.second.get();
   }
+  if (network_) options.network_socket = network_->machine_end();
   MSB_TRY(machine_, qemu::PortableMachine::start(reactor, config.machine, program, std::move(observer), options));
   share_sockets_.second.reset();
+  if (network_) return network_->serve();
   return {};
 }
 
@@ -74,14 +78,15 @@ Result<> Portable::serve(Reactor& reactor, std::vector<fs::Share> shares) {
 }  // namespace
 
 Result<std::unique_ptr<Machine>> build_portable_machine(Reactor& reactor, const state::LaunchConfig& config,
-                                                        std::unique_ptr<MachineGroup> group, ExitHandler on_exit) {
+                                                        std::unique_ptr<MachineGroup> group,
+                                                        std::unique_ptr<Network> network, ExitHandler on_exit) {
   MSB_TRY(auto home, state::Home::at(config.home));
   qemu::QemuSearch search;
   search.cache_file = home.qemu_probe();
   search.extra_dirs = {home.path() + "/qemu/bin"};
   MSB_TRY(auto program, qemu::find_qemu(search));
   MSB_TRY(auto shares, open_shares(config.machine.shares));
-  auto machine = std::make_unique<Portable>(std::move(group));
+  auto machine = std::make_unique<Portable>(std::move(group), std::move(network));
   MSB_CHECK(machine->start(reactor, config, program, std::move(on_exit)));
   if (!shares.empty()) MSB_CHECK(machine->serve(reactor, std::move(shares)));
   return machine;

@@ -24,6 +24,12 @@ uint64_t unix_nanos() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
+std::vector<std::string> port_texts(const std::vector<PortBinding>& ports) {
+  std::vector<std::string> texts;
+  for (const auto& port : ports) texts.push_back(port.to_string());
+  return texts;
+}
+
 // What a shell would report for a command that never ran.
 int shell_code(std::string_view failure) {
   if (failure == "not_found") return 127;
@@ -210,8 +216,11 @@ void Supervisor::become_ready(ByteView raw_ready) {
   if (auto listening = relay_->listen(home_, config_.name); !listening)
     return fail_boot(judge_build_error(listening.error()));
   phase_ = Phase::running;
-  record_.running(
-      {.pid = ::getpid(), .machine = machine_->name(), .isolation = machine_->isolation(), .walls = walls()});
+  record_.running({.pid = ::getpid(),
+                   .machine = machine_->name(),
+                   .isolation = machine_->isolation(),
+                   .walls = walls(),
+                   .ports = port_texts(machine_->ports())});
   exec_log_.system("the sandbox is running");
   if (config_.max_duration_ms > 0) (void)max_duration_->arm(std::chrono::milliseconds(config_.max_duration_ms));
   (void)clock_timer_->arm(kClockSyncInterval);

@@ -42,8 +42,7 @@ std::optional<Unreachable> meaning_of(int errnum) {
 Result<Fd> open_udp(const Endpoint& remote) {
   MSB_TRY(Fd socket, open_socket(remote.ip, SOCK_DGRAM));
   const SocketAddress address = to_socket_address(remote);
-  if (::connect(socket.get(), address.get(), address.size) < 0)
-    return fail_errno(cat("send to ", remote.to_string()));
+  if (::connect(socket.get(), address.get(), address.size) < 0) return fail_errno(cat("send to ", remote.to_string()));
   return socket;
 }
 

@@ -13,22 +13,17 @@ TcpRelay::~TcpRelay() = default;
 
 void TcpRelay::join(TcpConnection& connection) {
   connection_ = &connection;
-  if (!first_.empty()) {
-    if (!send_first() && !connection_) return;
-    if (first_.empty()) connection.resume();
-  }
+  send_first();
+  if (connection_ && first_.empty()) connection.resume();
   if (connection_) watch();
 }
 
-bool TcpRelay::send_first() {
+void TcpRelay::send_first() {
+  if (first_.empty()) return;
   const ssize_t sent = ::send(socket_.get(), first_.data(), first_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-    give_up();
-    return false;
-  }
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) return give_up();
   if (sent > 0) first_.erase(first_.begin(), first_.begin() + sent);
   blocked_ = !first_.empty();
-  return !blocked_;
 }
 
 size_t TcpRelay::received(ByteView bytes) {
@@ -78,13 +73,11 @@ void TcpRelay::give_up() {
 void TcpRelay::on_socket(uint32_t events) {
   if (blocked_ && (events & ~uint32_t{EPOLLIN})) {
     blocked_ = false;
-    if (!first_.empty() && !send_first()) {
-      if (connection_) watch();
-      return;
+    send_first();
+    if (connection_ && first_.empty()) {
+      end_writing();
+      connection_->resume();  // may be the connection's end, in received()
     }
-    end_writing();
-    TcpConnection* connection = connection_;
-    connection->resume();  // may end this connection, in received()
     if (!connection_) return;
   }
   if (reading_ && (events & ~uint32_t{EPOLLOUT})) return read_socket();

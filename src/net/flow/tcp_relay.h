@@ -1,6 +1,6 @@
 // TcpRelay: carries bytes between a guest's connection and a connected socket of the host, each way at the pace of the
-// slower side. Bytes from the host go from the socket straight into the guest's send buffer, bytes from the guest straight
-// out of its frames into the socket; what does not fit waits on the side it comes from, never here.
+// slower side. Bytes from the host go from the socket straight into the guest's send buffer, bytes from the guest
+// straight out of its frames into the socket; what does not fit waits on the side it comes from, never here.
 //
 //   auto relay = std::make_unique<TcpRelay>(reactor, std::move(socket));
 //   TcpRelay* raw = relay.get();
@@ -9,7 +9,7 @@
 // Each half closes by itself. A reset on one side is a reset on the other.
 #pragma once
 
-#include <functional>
+#include <memory>
 
 #include "base/fd.h"
 #include "base/reactor.h"
@@ -23,8 +23,10 @@ class TcpRelay final : public TcpUser {
   TcpRelay(Reactor& reactor, Fd socket, Bytes first = {});
   ~TcpRelay() override;
 
-  // From here on bytes flow. The connection is this user's.
+  // From here on bytes flow, those that the engine has kept, too. The connection is this user's.
   void join(TcpConnection& connection);
+  // Something that lives as long as the relay.
+  void hold(std::shared_ptr<void> place) { place_ = std::move(place); }
 
   size_t received(ByteView bytes) override;
   void received_end() override;
@@ -36,7 +38,7 @@ class TcpRelay final : public TcpUser {
   static constexpr int kTurn = 4;
 
   void on_socket(uint32_t events);
-  bool send_first();  // false: it is not all sent yet, or never will be
+  void send_first();
   void read_socket();
   void end_writing();
   void give_up();  // the host's side is broken: nothing of this object may be touched after it
@@ -45,10 +47,11 @@ class TcpRelay final : public TcpUser {
   Reactor& reactor_;
   Fd socket_;
   Bytes first_;
+  std::shared_ptr<void> place_;
   TcpConnection* connection_ = nullptr;
-  bool reading_ = true;    // the host may send more, and the guest has room
-  bool blocked_ = false;   // the socket takes no more for now
-  bool host_end_ = false;  // the host sends no more
+  bool reading_ = true;     // the host may send more, and the guest has room
+  bool blocked_ = false;    // the socket takes no more for now
+  bool host_end_ = false;   // the host sends no more
   bool guest_end_ = false;  // the guest sends no more
   Reactor::Watch watch_;
 };

@@ -1,0 +1,77 @@
+#include "net/flow/named_flow.h"
+
+#include <algorithm>
+
+#include "net/flow/first_bytes.h"
+
+namespace msb::net {
+
+void NamedFlow::accept(FlowContext& context, TcpRequest request, std::shared_ptr<void> place) {
+  std::unique_ptr<NamedFlow> flow(new NamedFlow(context, request.remote(), std::move(place)));
+  NamedFlow* self = flow.get();
+  auto deadline = Timer::create(context.reactor, [self] {
+    if (!self->judged_) self->judge(std::nullopt);
+  });
+  if (!deadline || !(*deadline)->arm(kPeekTime)) return request.reset();
+  flow->deadline_ = std::move(*deadline);
+  self->connection_ = request.accept(std::move(flow));
+}
+
+size_t NamedFlow::received(ByteView bytes) {
+  if (relay_) return relay_->received(bytes);
+  if (judged_ || !connection_) return 0;  // they wait in the engine for the relay
+  const size_t taken = std::min(bytes.size(), kPeekBytes - first_.size());
+  first_.insert(first_.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(taken));
+  look();
+  return taken;
+}
+
+void NamedFlow::look() {
+  const FirstBytes seen = read_first_bytes(first_);
+  if (seen.state == FirstBytes::State::known)
+    judge(seen.name);
+  else if (first_.size() == kPeekBytes)
+    judge(std::nullopt);
+}
+
+void NamedFlow::judge(const std::optional<std::string>& name) {
+  judged_ = true;
+  deadline_.reset();
+  const Verdict verdict =
+      context_.policy.egress_named({NetworkProtocol::tcp, remote_.ip, remote_.port}, name, context_.pins);
+  if (verdict.kind != Verdict::Kind::allow) {
+    context_.on_denial(
+        {.protocol = NetworkProtocol::tcp, .name = name.value_or(""), .remote = remote_, .rule = verdict.reason});
+    return std::exchange(connection_, nullptr)->reset();
+  }
+  dial_ = Dial::start(context_.reactor, dial_targets(remote_, context_.gateways),
+                      [this](Result<Fd> socket) { dialled(std::move(socket)); });
+}
+
+void NamedFlow::dialled(Result<Fd> socket) {
+  // Accepted already: what the host was told can only be told as a reset.
+  if (!socket) return std::exchange(connection_, nullptr)->reset();
+  relay_ = std::make_unique<TcpRelay>(context_.reactor, std::move(*socket), std::move(first_));
+  relay_->join(*std::exchange(connection_, nullptr));
+  if (ended_early_) relay_->received_end();
+}
+
+void NamedFlow::received_end() {
+  if (relay_) return relay_->received_end();
+  ended_early_ = true;
+  if (!judged_) judge(read_first_bytes(first_).name);
+}
+
+void NamedFlow::writable() {
+  if (relay_) relay_->writable();
+}
+
+void NamedFlow::ended(TcpEnd why) {
+  connection_ = nullptr;
+  deadline_.reset();
+  dial_.reset();
+  judged_ = true;
+  if (relay_) relay_->ended(why);
+}
+
+}  // namespace msb::net

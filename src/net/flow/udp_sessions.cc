@@ -1,0 +1,125 @@
+#include "net/flow/udp_sessions.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+
+namespace msb::net {
+namespace {
+
+constexpr uint16_t kDnsPort = 53;
+// Datagrams of one turn.
+constexpr int kTurn = 16;
+
+// Names asked of somebody else than the gateway: DNS over QUIC, mDNS, LLMNR, NetBIOS.
+constexpr uint16_t kOtherNames[] = {853, 5353, 5355, 137};
+
+}  // namespace
+
+Result<std::unique_ptr<UdpSessions>> UdpSessions::create(FlowContext& context, std::function<GuestStack&()> stack) {
+  std::unique_ptr<UdpSessions> sessions(new UdpSessions(context, std::move(stack)));
+  MSB_TRY(sessions->timer_, Timer::create(context.reactor, [self = sessions.get()] { self->sweep(); }));
+  return sessions;
+}
+
+void UdpSessions::deny(const UdpDatagram& datagram, std::string rule) {
+  context_.on_denial({.protocol = NetworkProtocol::udp, .remote = datagram.remote, .rule = std::move(rule)});
+}
+
+bool UdpSessions::refused(const UdpDatagram& datagram) {
+  if (std::ranges::find(kOtherNames, datagram.remote.port) != std::end(kOtherNames)) {
+    deny(datagram, "names are asked of the gateway, port 53");
+    return true;
+  }
+  const Verdict verdict =
+      context_.policy.egress({NetworkProtocol::udp, datagram.remote.ip, datagram.remote.port}, context_.pins);
+  if (verdict.kind == Verdict::Kind::allow) return false;
+  deny(datagram, verdict.reason);
+  return true;
+}
+
+void UdpSessions::handle(const UdpDatagram& datagram) {
+  if (datagram.remote.port == kDnsPort) {
+    context_.dns.ask({.protocol = NetworkProtocol::udp,
+                      .guest = datagram.guest,
+                      .aimed = datagram.remote,
+                      .message = datagram.payload},
+                     [this, guest = datagram.guest, aimed = datagram.remote](const Bytes& reply) {
+                       stack_().send_udp(aimed, guest, reply);
+                     });
+    return;
+  }
+  const auto found = by_ends_.find({datagram.guest, datagram.remote});
+  Session* session = found != by_ends_.end() ? &*found->second : nullptr;
+  if (!session) {
+    if (refused(datagram)) return;
+    auto opened = open(datagram);
+    if (!opened) {
+      if (const auto why = meaning_of(opened.error().errnum())) stack_().send_unreachable(datagram, *why);
+      return;
+    }
+    session = *opened;
+  }
+  touch(*session);
+  const auto& payload = datagram.payload;
+  if (::send(session->socket.get(), payload.data(), payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return;
+  // The peer's, of a datagram before this one; or of this one. Full buffers lose datagrams, as they do everywhere.
+  if (errno == ECONNREFUSED)
+    stack_().send_unreachable(datagram, Unreachable::port);
+  else if (const auto why = meaning_of(errno))
+    stack_().send_unreachable(datagram, *why);
+}
+
+Result<UdpSessions::Session*> UdpSessions::open(const UdpDatagram& datagram) {
+  if (sessions_.size() >= kMaximum) forget(sessions_.begin());
+  MSB_TRY(Fd socket, open_udp(dial_targets(datagram.remote, context_.gateways).front()));
+  const Ends ends{datagram.guest, datagram.remote};
+  sessions_.push_back({ends, std::move(socket), Clock::now(), {}});
+  Session& session = sessions_.back();
+  by_ends_[ends] = std::prev(sessions_.end());
+  auto watch = context_.reactor.watch(session.socket.get(), EPOLLIN, [this, &session](uint32_t) { answer(session); });
+  if (!watch) {
+    forget(std::prev(sessions_.end()));
+    return fail(std::move(watch).error());
+  }
+  session.watch = std::move(*watch);
+  if (sessions_.size() == 1) MSB_CHECK(timer_->arm(kIdle));
+  return &session;
+}
+
+void UdpSessions::answer(Session& session) {
+  std::array<uint8_t, 65536> buffer;
+  for (int turn = 0; turn < kTurn; ++turn) {
+    const ssize_t got = ::recv(session.socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if (errno == ECONNREFUSED)
+        stack_().send_unreachable({session.ends.guest, session.ends.remote, {}}, Unreachable::port);
+      else if (const auto why = meaning_of(errno))
+        stack_().send_unreachable({session.ends.guest, session.ends.remote, {}}, *why);
+      break;
+    }
+    stack_().send_udp(session.ends.remote, session.ends.guest, {buffer.data(), static_cast<size_t>(got)});
+    touch(session);
+  }
+}
+
+void UdpSessions::touch(Session& session) {
+  session.used = Clock::now();
+  const auto at = by_ends_.find(session.ends)->second;
+  sessions_.splice(sessions_.end(), sessions_, at);
+}
+
+void UdpSessions::forget(Sessions::iterator session) {
+  by_ends_.erase(session->ends);
+  sessions_.erase(session);
+}
+
+void UdpSessions::sweep() {
+  const auto now = Clock::now();
+  while (!sessions_.empty() && sessions_.front().used + kIdle <= now) forget(sessions_.begin());
+  if (!sessions_.empty()) (void)timer_->arm(sessions_.front().used + kIdle - now);
+}
+
+}  // namespace msb::net

@@ -1,0 +1,91 @@
+#include "vmm/network.h"
+
+#include <pthread.h>
+
+#include <cstdio>
+#include <future>
+#include <system_error>
+
+#include "vmm/network_log.h"
+
+namespace msb::vmm {
+namespace {
+
+Result<std::optional<net::LinkAddresses>> addresses_of(const std::optional<state::LinkSpec>& spec) {
+  if (!spec) return std::nullopt;
+  MSB_TRY(net::Ip gateway, net::Ip::parse(spec->gateway));
+  MSB_TRY(net::Ip guest, net::Ip::parse(spec->guest));
+  return net::LinkAddresses{gateway, guest, spec->prefix};
+}
+
+Result<net::LinkConfig> link_of(const state::NetworkSpec& spec) {
+  net::LinkConfig link;
+  MSB_TRY(link.gateway_mac, net::Mac::parse(spec.gateway_mac));
+  MSB_TRY(link.guest_mac, net::Mac::parse(spec.guest_mac));
+  MSB_TRY(link.v4, addresses_of(spec.v4));
+  MSB_TRY(link.v6, addresses_of(spec.v6));
+  link.mtu = spec.mtu;
+  return link;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const state::LaunchConfig& config) {
+  if (!config.machine.network) return nullptr;
+  std::unique_ptr<Network> network(new Network);
+  network->spec_ = *config.machine.network;
+  network->log_path_ = home.network_log(config.name);
+  MSB_TRY(network->cable_, make_socket_pair(SocketKind::messages));
+  auto bound = net::bind_ports(network->spec_.config.ports);
+  if (!bound) return fail(std::move(bound).error().as(ErrorKind::network_policy));
+  for (const auto& port : *bound) network->ports_.push_back(port.binding);
+  network->bound_ = std::move(*bound);
+  return network;
+}
+
+Result<> Network::serve() {
+  cable_.second.reset();
+  std::promise<Result<>> promise;
+  auto started = promise.get_future();
+  try {
+    thread_ = std::thread([this, &promise] {
+      (void)::pthread_setname_np(::pthread_self(), "network");
+      bool told = false;
+      auto how = run([&](Result<> ready) {
+        told = true;
+        promise.set_value(std::move(ready));
+      });
+      if (!told) promise.set_value(std::move(how));
+    });
+  } catch (const std::system_error& error) {
+    return fail_errno("start the network's thread", error.code().value());
+  }
+  auto ready = started.get();
+  if (!ready) thread_.join();
+  return ready;
+}
+
+Result<> Network::run(const std::function<void(Result<>)>& started) {
+  MSB_TRY(reactor_, Reactor::create());
+  MSB_TRY(mailbox_, Mailbox::create(*reactor_));
+  MSB_TRY(auto writer, state::LogWriter::open(log_path_));
+  MSB_TRY(walls_, restrain_network_thread(log_path_.substr(0, log_path_.rfind('/'))));
+  NetworkLog log(std::move(writer));
+  net::Gateway::Hooks hooks;
+  hooks.on_denial = [&log](const net::DenialEvent& event) { log.denied(event); };
+  // The machine is ending; its exit says why.
+  hooks.link_ended = [](const Error&) {};
+  MSB_TRY(auto link, link_of(spec_));
+  MSB_TRY(auto gateway, net::Gateway::create(*reactor_, std::move(cable_.first), spec_.config, link, std::move(bound_),
+                                             std::move(hooks)));
+  started({});
+  return reactor_->run();
+}
+
+Network::~Network() {
+  if (!thread_.joinable()) return;
+  mailbox_->post([this] { reactor_->stop(); });
+  thread_.join();
+}
+
+}  // namespace msb::vmm

@@ -1,0 +1,46 @@
+#include "vmm/network_log.h"
+
+#include <nlohmann/json.hpp>
+
+namespace msb::vmm {
+namespace {
+
+std::string_view name_of(NetworkProtocol protocol) {
+  switch (protocol) {
+    case NetworkProtocol::tcp:
+      return "tcp";
+    case NetworkProtocol::udp:
+      return "udp";
+    case NetworkProtocol::icmpv4:
+      return "icmpv4";
+    case NetworkProtocol::icmpv6:
+      return "icmpv6";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string to_json(const net::DenialEvent& event) {
+  nlohmann::ordered_json json;
+  json["direction"] = event.direction == NetworkDirection::ingress ? "ingress" : "egress";
+  if (event.protocol) json["protocol"] = name_of(*event.protocol);
+  if (event.remote) {
+    json["address"] = event.remote->ip.to_string();
+    if (event.remote->port != 0) json["port"] = event.remote->port;
+  }
+  if (event.guest_port) json["guest_port"] = *event.guest_port;
+  if (!event.name.empty()) json["name"] = event.name;
+  json["rule"] = event.rule;
+  // A name is the guest's bytes.
+  return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+void NetworkLog::denied(const net::DenialEvent& event) {
+  std::string text = to_json(event);
+  if (!budget_.take(text.size())) return;
+  if (const uint64_t missing = budget_.take_refused()) writer_.system(cat("{\"missing_bytes\":", missing, "}"));
+  writer_.system(std::move(text));
+}
+
+}  // namespace msb::vmm

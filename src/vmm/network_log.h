@@ -1,0 +1,24 @@
+// NetworkLog: what the network of a sandbox refused, in logs/network.log: a JSON object a line with the fields of
+// net::DenialEvent. A guest that is refused without end fills LogBudget's share, not the disk.
+#pragma once
+
+#include "net/events.h"
+#include "state/log_writer.h"
+#include "vmm/log_budget.h"
+
+namespace msb::vmm {
+
+// {"direction":"egress","protocol":"tcp","address":"10.0.0.1","port":22,"name":"x.example","rule":"deny@private"}
+std::string to_json(const net::DenialEvent& event);
+
+class NetworkLog {
+ public:
+  explicit NetworkLog(state::LogWriter writer) : writer_(std::move(writer)) {}
+  void denied(const net::DenialEvent& event);
+
+ private:
+  state::LogWriter writer_;
+  LogBudget budget_;
+};
+
+}  // namespace msb::vmm
