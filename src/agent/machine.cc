@@ -95,6 +95,8 @@ void Machine::after_ready(const wire::Bootstrap& bootstrap) {
   std::vector<std::string> gateways;
   if (bootstrap.network) {
     if (auto up = bring_up_network(*bootstrap.network); !up) kernel_log(up.error().to_string());
+    // The gateway reaches what listens on 127.0.0.1, where its port is published.
+    set_kernel("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1");
     for (const auto& address : bootstrap.network->addresses) gateways.push_back(address.gateway);
   }
   // An image may have no /etc at all; and on a read-only root there is nothing to be done.

@@ -13,6 +13,8 @@
 namespace msb::net {
 namespace {
 
+const Ip kLoopback = Ip::v4(127, 0, 0, 1);
+
 class Stack final : public GuestStack, private FrameUser, private TcpLink {
  public:
   Stack(const LinkConfig& config, Hooks hooks) : config_(config), hooks_(std::move(hooks)) {}
@@ -58,6 +60,7 @@ class Stack final : public GuestStack, private FrameUser, private TcpLink {
   void send_unreachable(const TcpEnds& ends, uint32_t sequence, Unreachable why) override;
   bool has_guest(Family family) const override { return addresses(family) != nullptr; }
   uint16_t mtu() const override { return config_.mtu; }
+  bool cuts_segments() const override { return config_.frames == Frames::with_header; }
 
   // `transport` is what the guest's packet began with after its IP header.
   void send_unreachable(const Ip& remote, uint8_t protocol, ByteView transport, Unreachable why);
@@ -92,9 +95,14 @@ const LinkAddresses* Stack::addresses(Family family) const {
 }
 
 bool Stack::take_frame(ByteView message) {
-  const auto net = parse_net_header(message);
-  if (!net) return false;
-  const auto ethernet = parse_ethernet(message.subspan(NetHeader::kSize));
+  NetHeader net;
+  if (config_.frames == Frames::with_header) {
+    const auto header = parse_net_header(message);
+    if (!header) return false;
+    net = *header;
+    message = message.subspan(NetHeader::kSize);
+  }
+  const auto ethernet = parse_ethernet(message);
   if (!ethernet || ethernet->header.source != config_.guest_mac) return false;
   const Mac& to = ethernet->header.destination;
   const bool is_group = to.bytes[0] & 1;
@@ -104,7 +112,7 @@ bool Stack::take_frame(ByteView message) {
       return take_arp(ethernet->payload);
     case EtherType::ipv4:
     case EtherType::ipv6:
-      return take_ip(ethernet->payload, net->needs_checksum);
+      return take_ip(ethernet->payload, net.needs_checksum);
   }
   return false;
 }
@@ -125,6 +133,10 @@ bool Stack::take_ip(ByteView bytes, bool trusted_checksum) {
   const Ip& source = packet->header.source;
   const LinkAddresses* link = addresses(source.family());
   if (!link) return false;
+  // Of a connection that was made to the guest's own loopback, for a published port (flow/published_ports.h).
+  if (source == kLoopback && !packet->header.is_fragment() && packet->header.protocol == kTcp &&
+      tcp_->is_of_connection(*packet))
+    return take_packet(*packet, trusted_checksum);
   if (source != link->guest) {
     // A guest also speaks as its link-local address and as none, of neighbours, routers and groups; only the first
     // concerns us.

@@ -4,9 +4,11 @@
 //
 //   fd: a message per frame, each a virtio_net_hdr (12 bytes, virtio 1.2, 5.1.6) and an Ethernet frame of up to 64 KiB.
 //       A Unix socket of type SOCK_SEQPACKET (virtio/net_device.h), or a tap device with IFF_VNET_HDR in tests.
+//       With Frames::bare (QEMU's card) there is no header.
 //
 // Checksums and segmentation are the other side's: a frame with NEEDS_CSUM is taken as it is, large TCP segments go
-// both ways whole. Frames whose source is not the guest's MAC and address are dropped and counted.
+// both ways whole. Not so with Frames::bare: there the MTU bounds a segment, and should be large. Frames whose source
+// is not the guest's MAC and address are dropped and counted.
 //
 // One reactor thread. Nothing here asks a policy: hooks do, before anything leaves this process.
 #pragma once
@@ -30,12 +32,18 @@ struct LinkAddresses {
   unsigned prefix = 30;
 };
 
+enum class Frames {
+  with_header,
+  bare,
+};
+
 struct LinkConfig {
   Mac gateway_mac;
   Mac guest_mac;
   std::optional<LinkAddresses> v4;
   std::optional<LinkAddresses> v6;
   uint16_t mtu = 1500;
+  Frames frames = Frames::with_header;
 };
 
 struct UdpDatagram {

@@ -24,11 +24,16 @@ std::string first_hint(const Error& error) {
 
 }  // namespace
 
-Result<Bytes> bootstrap_frame(const state::LaunchConfig& config, uint64_t unix_time_nanos) {
+Result<Bytes> bootstrap_frame(const state::LaunchConfig& config, const Network* network, uint64_t unix_time_nanos) {
   auto message = wire::decode<wire::Bootstrap>(config.bootstrap);
   if (!message)
     return fail(std::move(message).error().as(ErrorKind::invalid_config).context("read the boot configuration"));
   message->unix_time_nanos = unix_time_nanos;
+  if (network) {
+    message->network = network->guest_setup();
+    // The gateway answers for every name server; the first is the one asked.
+    for (const auto& address : message->network->addresses) message->nameservers.push_back(address.gateway);
+  }
   return wire::make_frame(0, 0, *message);
 }
 

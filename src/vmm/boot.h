@@ -9,6 +9,7 @@
 #include "state/launch_config.h"
 #include "vmm/console.h"
 #include "vmm/machine.h"
+#include "vmm/network.h"
 #include "wire/messages.h"
 
 namespace msb::vmm {
@@ -20,8 +21,8 @@ struct BootProblem {
   int errnum = 0;
 };
 
-// The core.bootstrap frame: the caller's message with the host's clock in it.
-Result<Bytes> bootstrap_frame(const state::LaunchConfig& config, uint64_t unix_time_nanos);
+// The core.bootstrap frame: the caller's message with the host's clock in it, and the network card, if there is one.
+Result<Bytes> bootstrap_frame(const state::LaunchConfig& config, const Network* network, uint64_t unix_time_nanos);
 
 // What a frame of the agent means while the guest boots. nullopt: it is ready.
 std::optional<BootProblem> judge_boot_frame(ByteView raw);

@@ -46,7 +46,8 @@ Result<std::unique_ptr<Machine>> build_machine(Reactor& reactor, const state::La
     if (config.machine.initramfs.empty()) complete.machine.initramfs = files.initramfs;
   }
   MSB_TRY(Choice choice, choose(home, config.machine_choice, files));
-  MSB_TRY(auto network, Network::prepare(home, complete));
+  MSB_TRY(auto network,
+          Network::prepare(home, complete, choice == Choice::kvm ? net::Frames::with_header : net::Frames::bare));
   auto group = std::make_unique<MachineGroup>(home, config);
   if (choice == Choice::kvm)
     return build_kvm_machine(reactor, complete, files.kvm, std::move(group), std::move(network), std::move(on_exit));

@@ -30,6 +30,8 @@ struct MachineEnd {
   std::string details = {};  // lines for the log: the registers of a processor that stopped
 };
 
+class Network;
+
 class Machine {
  public:
   virtual ~Machine() = default;
@@ -38,8 +40,8 @@ class Machine {
   virtual std::string name() const = 0;       // "portable", "kvm"
   virtual std::string isolation() const = 0;  // "process", "hardware"
   virtual std::vector<Wall> walls() const = 0;
-  virtual std::vector<PortBinding> ports() const = 0;  // published, as they are
-  virtual void kill() = 0;                             // the exit handler follows
+  virtual const Network* network() const { return nullptr; }  // nullptr: there is none
+  virtual void kill() = 0;                                    // the exit handler follows
 };
 
 // Called once; the machine may not be destroyed inside.

@@ -11,6 +11,9 @@
 namespace msb::vmm {
 namespace {
 
+// Bare frames are cut by nobody: the larger, the fewer. As much as a packet can have, in whole words.
+constexpr uint16_t kBareMtu = 65520;
+
 Result<std::optional<net::LinkAddresses>> addresses_of(const std::optional<state::LinkSpec>& spec) {
   if (!spec) return std::nullopt;
   MSB_TRY(net::Ip gateway, net::Ip::parse(spec->gateway));
@@ -30,10 +33,13 @@ Result<net::LinkConfig> link_of(const state::NetworkSpec& spec) {
 
 }  // namespace
 
-Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const state::LaunchConfig& config) {
+Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const state::LaunchConfig& config,
+                                                  net::Frames frames) {
   if (!config.machine.network) return nullptr;
   std::unique_ptr<Network> network(new Network);
   network->spec_ = *config.machine.network;
+  network->frames_ = frames;
+  if (frames == net::Frames::bare) network->spec_.mtu = kBareMtu;
   network->log_path_ = home.network_log(config.name);
   MSB_TRY(network->cable_, make_socket_pair(SocketKind::messages));
   auto bound = net::bind_ports(network->spec_.config.ports);
@@ -41,6 +47,14 @@ Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const
   for (const auto& port : *bound) network->ports_.push_back(port.binding);
   network->bound_ = std::move(*bound);
   return network;
+}
+
+wire::NetworkSetup Network::guest_setup() const {
+  wire::NetworkSetup setup;
+  setup.mtu = spec_.mtu;
+  for (const auto* family : {&spec_.v4, &spec_.v6})
+    if (*family) setup.addresses.push_back({(*family)->guest, (*family)->prefix, (*family)->gateway});
+  return setup;
 }
 
 Result<> Network::serve() {
@@ -76,6 +90,7 @@ Result<> Network::run(const std::function<void(Result<>)>& started) {
   // The machine is ending; its exit says why.
   hooks.link_ended = [](const Error&) {};
   MSB_TRY(auto link, link_of(spec_));
+  link.frames = frames_;
   MSB_TRY(auto gateway, net::Gateway::create(*reactor_, std::move(cable_.first), spec_.config, link, std::move(bound_),
                                              std::move(hooks)));
   started({});

@@ -2,8 +2,8 @@
 // it may make connections of the host, and open no file but what names the host's name servers; the rest of this
 // process may do neither.
 //
-//   MSB_TRY(auto network, Network::prepare(home, config));   // binds the published ports: a taken one is told before
-//   boot
+//   MSB_TRY(auto network, Network::prepare(home, config, net::Frames::bare));   // binds the published ports: a taken
+//   one is told before boot
 //   ... start the machine with network->machine_end() ...
 //   MSB_CHECK(network->serve());
 //
@@ -22,13 +22,15 @@
 #include "net/gateway.h"
 #include "state/home.h"
 #include "state/launch_config.h"
+#include "wire/messages.h"
 
 namespace msb::vmm {
 
 class Network {
  public:
   // nullptr when the sandbox has none. network_policy: a port that cannot be bound, a rule that makes no sense.
-  static Result<std::unique_ptr<Network>> prepare(const state::Home& home, const state::LaunchConfig& config);
+  static Result<std::unique_ptr<Network>> prepare(const state::Home& home, const state::LaunchConfig& config,
+                                                  net::Frames frames);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -37,6 +39,9 @@ class Network {
   int machine_end() const { return cable_.second.get(); }
   // Published, with the ports the host has chosen.
   const std::vector<PortBinding>& ports() const { return ports_; }
+
+  // What the guest's agent is to do with its end.
+  wire::NetworkSetup guest_setup() const;
 
   // Starts the thread, with the walls round it; the machine has its end by now.
   Result<> serve();
@@ -47,6 +52,7 @@ class Network {
   Result<> run(const std::function<void(Result<>)>& started);
 
   state::NetworkSpec spec_;
+  net::Frames frames_ = net::Frames::with_header;
   std::string log_path_;
   SocketPair cable_;
   std::vector<net::BoundPort> bound_;

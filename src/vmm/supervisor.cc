@@ -24,9 +24,10 @@ uint64_t unix_nanos() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-std::vector<std::string> port_texts(const std::vector<PortBinding>& ports) {
+std::vector<std::string> port_texts(const Network* network) {
   std::vector<std::string> texts;
-  for (const auto& port : ports) texts.push_back(port.to_string());
+  if (network)
+    for (const auto& port : network->ports()) texts.push_back(port.to_string());
   return texts;
 }
 
@@ -89,7 +90,6 @@ Result<> Supervisor::start() {
   MSB_TRY(max_duration_, Timer::create(*reactor_, [this] { shut_down("max_duration", kGraceMs); }));
   MSB_TRY(idle_timer_, Timer::create(*reactor_, [this] { shut_down("idle_timeout", kGraceMs); }));
   MSB_TRY(clock_timer_, Timer::create(*reactor_, [this] { sync_clock(); }));
-  MSB_TRY(Bytes bootstrap, bootstrap_frame(config_, unix_nanos()));
   MSB_TRY(auto kernel_log, state::LogWriter::open(home_.kernel_log(config_.name)));
 
   MSB_TRY(machine_, input_.factory(*reactor_, config_, [this](const MachineEnd& end) { on_machine_end(end); }));
@@ -110,6 +110,7 @@ Result<> Supervisor::start() {
       Relay::Observer{.on_shutdown_request = [this](uint32_t grace_ms) { shut_down("shutdown_requested", grace_ms); },
                       .on_activity = [this] { on_activity(); }});
   MSB_CHECK(boot_deadline_->arm(std::chrono::milliseconds(config_.boot_deadline_ms)));
+  MSB_TRY(Bytes bootstrap, bootstrap_frame(config_, machine_->network(), unix_nanos()));
   channel_->send(bootstrap);
   return watch_parent();
 }
@@ -220,7 +221,7 @@ void Supervisor::become_ready(ByteView raw_ready) {
                    .machine = machine_->name(),
                    .isolation = machine_->isolation(),
                    .walls = walls(),
-                   .ports = port_texts(machine_->ports())});
+                   .ports = port_texts(machine_->network())});
   exec_log_.system("the sandbox is running");
   if (config_.max_duration_ms > 0) (void)max_duration_->arm(std::chrono::milliseconds(config_.max_duration_ms));
   (void)clock_timer_->arm(kClockSyncInterval);

@@ -19,6 +19,7 @@
 #include "vmm/boot.h"
 #include "vmm/console.h"
 #include "vmm/machine.h"
+#include "vmm/network.h"
 #include "vmm/relay.h"
 #include "vmm/run_record.h"
 #include "vmm/runtime_log.h"

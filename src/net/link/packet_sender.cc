@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "net/packet/checksum.h"
 #include "net/packet/ethernet.h"
 #include "net/packet/udp.h"
 
@@ -13,9 +14,8 @@ struct PacketSender::Head {
   size_t size = 0;
 
   Head(const LinkConfig& config, const NetHeader& net, EtherType type) {
-    write_net_header(net, bytes.data());
-    write_ethernet({config.guest_mac, config.gateway_mac, type}, bytes.data() + NetHeader::kSize);
-    size = NetHeader::kSize + EthernetHeader::kSize;
+    if (config.frames == Frames::with_header) write_net_header(net, room(NetHeader::kSize));
+    write_ethernet({config.guest_mac, config.gateway_mac, type}, room(EthernetHeader::kSize));
   }
   Head(const LinkConfig& config, const NetHeader& net, const IpHeader& ip, size_t payload_size)
       : Head(config, net, ip.source.is_v4() ? EtherType::ipv4 : EtherType::ipv6) {
@@ -46,6 +46,22 @@ Pieces part_of(const Pieces& payload, size_t offset, size_t count) {
   return {payload[0].subspan(first, from_first), payload[1].subspan(offset - first, count - from_first)};
 }
 
+// Makes the checksum of a segment whole: write_tcp() has left that of the pseudo-header in it.
+void complete_checksum(uint8_t* tcp, size_t size, const Pieces& payload) {
+  Checksum sum;
+  sum.add({tcp, size});
+  Bytes joined;
+  if (payload[0].size() % 2 != 0 && !payload[1].empty()) {
+    joined.assign(payload[0].begin(), payload[0].end());
+    joined.insert(joined.end(), payload[1].begin(), payload[1].end());
+    sum.add(joined);
+  } else {
+    sum.add(payload[0]);
+    sum.add(payload[1]);
+  }
+  store_be(tcp + TcpHeader::kChecksumOffset, sum.complement());
+}
+
 }  // namespace
 
 bool PacketSender::send_tcp(const Ip& from, const Ip& to, const TcpHeader& header, const Pieces& payload,
@@ -62,7 +78,9 @@ bool PacketSender::send_tcp(const Ip& from, const Ip& to, const TcpHeader& heade
     net.segment_size = mss;
   }
   Head head(config_, net, ip, header.size() + payload_size);
-  write_tcp(from, to, header, payload_size, head.room(header.size()));
+  uint8_t* tcp = head.room(header.size());
+  write_tcp(from, to, header, payload_size, tcp);
+  if (config_.frames == Frames::bare) complete_checksum(tcp, header.size(), payload);
   const iovec pieces[] = {head.piece(), piece_of(payload[0]), piece_of(payload[1])};
   return link_.try_send({pieces, size_t{1} + !payload[0].empty() + !payload[1].empty()});
 }
@@ -74,7 +92,9 @@ void PacketSender::send_tcp_once(const Ip& from, const Ip& to, const TcpHeader& 
   net.checksum_start = static_cast<uint16_t>(EthernetHeader::kSize + ip.size());
   net.checksum_offset = TcpHeader::kChecksumOffset;
   Head head(config_, net, ip, header.size());
-  write_tcp(from, to, header, 0, head.room(header.size()));
+  uint8_t* tcp = head.room(header.size());
+  write_tcp(from, to, header, 0, tcp);
+  if (config_.frames == Frames::bare) complete_checksum(tcp, header.size(), {});
   const iovec piece = head.piece();
   (void)link_.send_or_keep({&piece, 1});
 }

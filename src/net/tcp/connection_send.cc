@@ -65,8 +65,10 @@ uint32_t Connection::sendable() {
   if (recovering_ && in_flight > 0) return 0;
   const auto unsent = static_cast<uint32_t>(out_.size()) - in_flight;
   const uint32_t usable = window_ > in_flight ? window_ - in_flight : 0;
-  const uint32_t length = std::min({unsent, usable, static_cast<uint32_t>(Chunk::kSize)});
-  if (length == unsent || length == Chunk::kSize) return length;
+  const auto most =
+      shared_.link.cuts_segments() ? static_cast<uint32_t>(Chunk::kSize) : std::min<uint32_t>(Chunk::kSize, mss_);
+  const uint32_t length = std::min({unsent, usable, most});
+  if (length == unsent || length == most) return length;
   // The window is too small. While something is in flight its acknowledgement will bring a better one; otherwise a
   // sensible part of the window is used (RFC 9293, 3.8.6.2.1), or the guest is asked after a while.
   if (in_flight > 0) return length >= std::min(largest_window_ / 2, kWorthSending) ? length : 0;

@@ -35,6 +35,8 @@ class TcpLink {
 
   virtual bool has_guest(Family family) const = 0;
   virtual uint16_t mtu() const = 0;
+  // Whether a segment may be larger than the MTU: the other side cuts it, or need not.
+  virtual bool cuts_segments() const { return true; }
 };
 
 }  // namespace msb::net

@@ -58,11 +58,23 @@ TcpTerminator::~TcpTerminator() {
   gone_.clear();
 }
 
+namespace {
+
+TcpEnds ends_of(const IpPacket& ip, const TcpHeader& header) {
+  return {{ip.header.source, header.source_port}, {ip.header.destination, header.destination_port}};
+}
+
+}  // namespace
+
+bool TcpTerminator::is_of_connection(const IpPacket& ip) const {
+  const auto packet = parse_tcp(ip.payload);
+  return packet && table_.contains(ends_of(ip, packet->header));
+}
+
 bool TcpTerminator::packet(const IpPacket& ip) {
   const auto packet = parse_tcp(ip.payload);
   if (!packet || packet->header.source_port == 0 || packet->header.destination_port == 0) return false;
-  const TcpEnds ends{{ip.header.source, packet->header.source_port},
-                     {ip.header.destination, packet->header.destination_port}};
+  const TcpEnds ends = ends_of(ip, packet->header);
   ++busy_;
   if (const auto found = table_.find(ends); found != table_.end()) {
     found->second->segment(*packet);

@@ -26,6 +26,8 @@ class TcpTerminator final : public TcpEngine, private ConnectionOwner {
 
   // False when it is not a segment.
   bool packet(const IpPacket& packet);
+  // Whether it belongs to a connection that there is.
+  bool is_of_connection(const IpPacket& packet) const;
   void settle();
   void expire();
 

@@ -28,7 +28,6 @@ class FakeMachine final : public Machine {
   std::string name() const override { return "fake"; }
   std::string isolation() const override { return "none"; }
   std::vector<Wall> walls() const override { return {{"wall", true, ""}}; }
-  std::vector<PortBinding> ports() const override { return {}; }
   void kill() override {
     auto cause = static_cast<uint8_t>(MachineEnd::Cause::requested);
     (void)write_full(control_writer_.get(), {&cause, 1});

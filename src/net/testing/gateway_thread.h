@@ -1,0 +1,100 @@
+// GatewayThread: a Gateway on a thread whose host is a network namespace of its own: loopback, and kHost on it, an
+// address that counts as public. Servers and clients of that host are sockets made by host_socket(), used from any
+// thread.
+#pragma once
+
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "base/mailbox.h"
+#include "net/gateway.h"
+
+namespace msb::net::testing {
+
+class GatewayThread {
+ public:
+  static Ip host_address() { return Ip::v4(93, 184, 216, 34); }
+
+  // What a test has on the host beside the gateway.
+  struct Beside {
+    std::vector<BoundPort> ports = {};
+    std::shared_ptr<void> server = {};  // lives on the gateway's reactor
+  };
+  // Runs on the thread before the gateway is made.
+  using Prepare = std::function<Beside(Reactor&, NetworkConfig&)>;
+  GatewayThread(Fd link, NetworkConfig config, const LinkConfig& addresses, Prepare prepare) {
+    std::promise<void> ready;
+    thread_ = std::thread([&, this] {
+      enter_host();
+      reactor_ = Reactor::create().value();
+      mailbox_ = Mailbox::create(*reactor_).value();
+      Gateway::Hooks hooks;
+      hooks.on_denial = [this](const DenialEvent& event) {
+        std::lock_guard lock(mutex_);
+        denials_.push_back(event);
+      };
+      Beside beside = prepare(*reactor_, config);
+      for (const auto& port : beside.ports) ports_.push_back(port.binding);
+      gateway_ = Gateway::create(*reactor_, std::move(link), config, addresses, std::move(beside.ports), hooks).value();
+      ready.set_value();
+      (void)reactor_->run();
+      gateway_.reset();
+      beside.server.reset();
+    });
+    ready.get_future().wait();
+  }
+  ~GatewayThread() {
+    mailbox_->run([this] { reactor_->stop(); });
+    thread_.join();
+  }
+  GatewayThread(const GatewayThread&) = delete;
+  GatewayThread& operator=(const GatewayThread&) = delete;
+
+  Fd host_socket(int family, int type) {
+    Fd made;
+    mailbox_->run([&] { made = Fd(::socket(family, type | SOCK_CLOEXEC, 0)); });
+    return made;
+  }
+  uint32_t connections() {
+    uint32_t count = 0;
+    mailbox_->run([&] { count = gateway_->connections(); });
+    return count;
+  }
+  std::vector<DenialEvent> denials() {
+    std::lock_guard lock(mutex_);
+    return denials_;
+  }
+  const std::vector<PortBinding>& ports() const { return ports_; }
+
+ private:
+  static void enter_host() {
+    if (::unshare(CLONE_NEWNET) < 0) return;
+    const Fd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{};
+    std::ranges::copy(std::string_view("lo"), request.ifr_name);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    ::ioctl(control.get(), SIOCSIFFLAGS, &request);
+    ifreq alias{};
+    std::ranges::copy(std::string_view("lo:1"), alias.ifr_name);
+    const SocketAddress address = to_socket_address({host_address(), 0});
+    std::memcpy(&alias.ifr_addr, address.get(), sizeof(sockaddr));
+    ::ioctl(control.get(), SIOCSIFADDR, &alias);
+  }
+
+  std::mutex mutex_;
+  std::vector<DenialEvent> denials_;
+  std::vector<PortBinding> ports_;
+  std::unique_ptr<Reactor> reactor_;
+  std::unique_ptr<Mailbox> mailbox_;
+  std::unique_ptr<Gateway> gateway_;
+  std::thread thread_;
+};
+
+}  // namespace msb::net::testing
