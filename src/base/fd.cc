@@ -5,9 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
-#include "base/cleanup.h"
+#include "base/atomic_file.h"
 
 namespace msb {
 namespace {
@@ -155,15 +153,7 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
 }
 
 Result<> write_file_atomic(const std::string& path, std::string_view contents, mode_t mode) {
-  std::string temporary = path + ".XXXXXX";
-  Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!fd) return fail_errno(cat("create ", temporary));
-  Cleanup remove_temporary([&] { ::unlink(temporary.c_str()); });
-  MSB_CHECK_CTX(write_full(fd.get(), as_bytes(contents)), cat("write ", temporary));
-  if (::fchmod(fd.get(), mode) < 0) return fail_errno(cat("set the mode of ", temporary));
-  if (::rename(temporary.c_str(), path.c_str()) < 0) return fail_errno(cat("rename to ", path));
-  remove_temporary.dismiss();
-  return {};
+  return write_file_then_rename(path, mode, Sync::no, [&](int fd) { return write_full(fd, as_bytes(contents)); });
 }
 
 }  // namespace msb

@@ -1,10 +1,10 @@
 // msb doctor: whether this host can run sandboxes, on one screen; msb version.
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include <microsandbox/sandbox.h>
 
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/output.h"
 
 namespace msb::cli {
@@ -46,7 +46,7 @@ void add_doctor(CLI::App& root, Invocation& invocation) {
     MSB_TRY(auto form, parse_format(*format));
     MSB_TRY(auto checks, doctor(!*no_probe));
     bool failed = false;
-    auto json = nlohmann::ordered_json::array();
+    auto json = Json::array();
     for (const auto& check : checks) {
       failed = failed || check.verdict == DoctorCheck::Verdict::failure;
       json.push_back(
@@ -56,7 +56,7 @@ void add_doctor(CLI::App& root, Invocation& invocation) {
                      std::string(check.name.size() < 16 ? 16 - check.name.size() : 1, ' '), check.detail));
       if (!check.advice.empty()) print_line(cat("    → ", check.advice));
     }
-    if (form == Format::json) print_line(json.dump(2));
+    if (form == Format::json) print_line(json_text(json));
     return failed ? kExitFailure : 0;
   });
 }

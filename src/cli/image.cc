@@ -1,23 +1,16 @@
 // msb image pull|ls|inspect|load|save|rm|prune, and pull, load, save, images, rmi at the top.
 #include <cstdio>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include <microsandbox/image.h>
 
 #include "base/units.h"
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "cli/listing.h"
 #include "cli/pull_display.h"
 
 namespace msb::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::string short_digest(const std::string& digest) {
-  return digest.substr(0, digest.find(':') + 13);
-}
 
 void define_pull(CLI::App& command, Invocation& invocation) {
   struct State {
@@ -63,26 +56,19 @@ void define_list(CLI::App& command, Invocation& invocation) {
   on_run(command, invocation, [state]() -> Result<int> {
     MSB_TRY(auto format, parse_format(state->format));
     MSB_TRY(auto images, Image::list());
-    Table table({"REFERENCE", "DIGEST", "SIZE", "CREATED"});
-    auto json = Json::array();
-    for (const auto& image : images) {
-      if (state->quiet) print_line(image.reference);
-      table.row({image.reference, short_digest(image.manifest_digest), format_size(image.size_bytes),
-                 local_time(image.created_at_ms)});
-      json.push_back({{"reference", image.reference},
-                      {"digest", image.manifest_digest},
-                      {"architecture", image.architecture},
-                      {"os", image.os},
-                      {"layer_count", image.layer_count},
-                      {"size_bytes", image.size_bytes},
-                      {"created_at", rfc3339(image.created_at_ms)}});
-    }
-    if (state->quiet) return 0;
-    if (format == Format::json) {
-      print_line(json.dump(2));
-    } else {
-      table.print();
-    }
+    Listing listing({"REFERENCE", "DIGEST", "SIZE", "CREATED"});
+    for (const auto& image : images)
+      listing.add(image.reference,
+                  {image.reference, short_digest(image.manifest_digest), format_size(image.size_bytes),
+                   local_time(image.created_at_ms)},
+                  {{"reference", image.reference},
+                   {"digest", image.manifest_digest},
+                   {"architecture", image.architecture},
+                   {"os", image.os},
+                   {"layer_count", image.layer_count},
+                   {"size_bytes", image.size_bytes},
+                   {"created_at", rfc3339(image.created_at_ms)}});
+    listing.print(format, state->quiet ? Quiet::yes : Quiet::no);
     return 0;
   });
 }
@@ -138,7 +124,7 @@ void define_inspect(CLI::App& command, Invocation& invocation) {
     MSB_TRY(auto form, parse_format(*format));
     MSB_TRY(auto detail, Image::inspect(*reference));
     if (form == Format::json) {
-      print_line(to_json(detail).dump(2, ' ', false, Json::error_handler_t::replace));
+      print_line(json_text(to_json(detail)));
     } else {
       print_text(detail);
     }
@@ -209,17 +195,8 @@ void define_remove(CLI::App& command, Invocation& invocation) {
   command.add_flag("-f,--force", state->force, "Even when a sandbox has it");
   command.add_flag("-q,--quiet", state->quiet, "No ticks");
   on_run(command, invocation, [state]() -> Result<int> {
-    int exit_code = 0;
-    for (const auto& reference : state->references) {
-      auto outcome = Image::remove(reference, state->force);
-      if (outcome) {
-        success(state->quiet ? Quiet::yes : Quiet::no, "Removed", reference);
-      } else {
-        exit_code = kExitFailure;
-        report(outcome.error());
-      }
-    }
-    return exit_code;
+    return for_each_name(state->references, "Removed", state->quiet ? Quiet::yes : Quiet::no,
+                         [&](const std::string& reference) { return Image::remove(reference, state->force); });
   });
 }
 
@@ -242,11 +219,10 @@ void define_prune(CLI::App& command, Invocation& invocation) {
     }
     MSB_TRY(auto report, Image::prune());
     if (format == Format::json) {
-      print_line(Json{{"image_refs_removed", report.image_refs_removed},
-                      {"manifests_removed", report.manifests_removed},
-                      {"layers_removed", report.layers_removed},
-                      {"bytes_reclaimed", report.bytes_reclaimed}}
-                     .dump(2));
+      print_line(json_text({{"image_refs_removed", report.image_refs_removed},
+                            {"manifests_removed", report.manifests_removed},
+                            {"layers_removed", report.layers_removed},
+                            {"bytes_reclaimed", report.bytes_reclaimed}}));
     } else if (!state->quiet) {
       print_line(cat("Removed ", report.image_refs_removed, " images and ", report.layers_removed, " layers, ",
                      format_size(report.bytes_reclaimed)));

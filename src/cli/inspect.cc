@@ -1,16 +1,14 @@
 // msb inspect: everything known of one sandbox; msb ping: whether its agent answers.
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include <microsandbox/sandbox.h>
 
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/output.h"
 
 namespace msb::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 Json to_json(const SandboxInfo& info) {
   Json walls = Json::array();
@@ -72,7 +70,7 @@ void add_inspect(CLI::App& root, Invocation& invocation) {
     MSB_CHECK(check_names({*name}));
     MSB_TRY(auto info, Sandbox::get(*name));
     if (form == Format::json) {
-      print_line(to_json(info).dump(2));
+      print_line(json_text(to_json(info)));
     } else {
       print_text(info);
     }

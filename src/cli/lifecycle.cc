@@ -6,7 +6,7 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "cli/listing.h"
 #include "cli/sandbox_flags.h"
 
 namespace msb::cli {
@@ -42,19 +42,7 @@ struct BulkCommand {
     MSB_CHECK(usage(parse_duration(timeout)));
     MSB_CHECK(check_names(names));
     MSB_TRY(auto chosen, targets());
-    int exit_code = 0;
-    for (const auto& name : chosen) {
-      auto started = std::chrono::steady_clock::now();
-      auto outcome = action(name);
-      if (!outcome) {
-        exit_code = kExitFailure;
-        report(outcome.error());
-        continue;
-      }
-      auto took = std::chrono::steady_clock::now() - started;
-      success(quiet ? Quiet::yes : Quiet::no, verb, name, std::chrono::duration_cast<std::chrono::milliseconds>(took));
-    }
-    return exit_code;
+    return for_each_name(chosen, verb, quiet ? Quiet::yes : Quiet::no, action);
   }
 };
 

@@ -1,16 +1,12 @@
 // msb ls: every sandbox there is. msb ps: those that run, with what they were given.
-#include <nlohmann/json.hpp>
-
 #include <microsandbox/sandbox.h>
 
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "cli/listing.h"
 #include "cli/sandbox_flags.h"
 
 namespace msb::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // The original product writes "Running" in its listings' JSON.
 std::string capitalised(SandboxStatus status) {
@@ -53,24 +49,18 @@ struct ListCommand {
   Result<int> run() const {
     MSB_TRY(auto form, parse_format(format));
     MSB_TRY(auto sandboxes, Sandbox::list());
-    Table table({"NAME", "IMAGE", "STATUS", "CREATED"});
-    auto json = Json::array();
+    Listing listing({"NAME", "IMAGE", "STATUS", "CREATED"});
     for (const auto& info : sandboxes) {
       if (!wanted(info)) continue;
-      if (quiet) print_line(info.name);
-      table.row(
-          {info.name, printable(info.image, 48), std::string(to_string(info.status)), local_time(info.created_at_ms)});
-      json.push_back({{"name", info.name},
-                      {"status", capitalised(info.status)},
-                      {"created_at", rfc3339(info.created_at_ms)},
-                      {"image", info.image}});
+      listing.add(
+          info.name,
+          {info.name, printable(info.image, 48), std::string(to_string(info.status)), local_time(info.created_at_ms)},
+          {{"name", info.name},
+           {"status", capitalised(info.status)},
+           {"created_at", rfc3339(info.created_at_ms)},
+           {"image", info.image}});
     }
-    if (quiet) return 0;
-    if (form == Format::json) {
-      print_line(json.dump(2));
-    } else {
-      table.print();
-    }
+    listing.print(form, quiet ? Quiet::yes : Quiet::no);
     return 0;
   }
 };
@@ -111,20 +101,13 @@ struct StatusCommand {
   Result<int> run() const {
     MSB_TRY(auto form, parse_format(format));
     MSB_TRY(auto sandboxes, chosen());
-    Table table({"NAME", "IMAGE", "COMMAND", "CPUS", "MEM", "STATUS", "MACHINE", "ISOLATION"});
-    auto json = Json::array();
-    for (const auto& info : sandboxes) {
-      if (quiet) print_line(info.name);
-      table.row({info.name, printable(info.image, 36), printable(quoted_command(info.command), 40), cat(info.cpus),
-                 cat(info.memory_mib, " MiB"), std::string(to_string(info.status)), info.machine, info.isolation});
-      json.push_back(to_json(info));
-    }
-    if (quiet) return 0;
-    if (form == Format::json) {
-      print_line(json.dump(2));
-    } else {
-      table.print();
-    }
+    Listing listing({"NAME", "IMAGE", "COMMAND", "CPUS", "MEM", "STATUS", "MACHINE", "ISOLATION"});
+    for (const auto& info : sandboxes)
+      listing.add(info.name,
+                  {info.name, printable(info.image, 36), printable(quoted_command(info.command), 40), cat(info.cpus),
+                   cat(info.memory_mib, " MiB"), std::string(to_string(info.status)), info.machine, info.isolation},
+                  to_json(info));
+    listing.print(form, quiet ? Quiet::yes : Quiet::no);
     return 0;
   }
 };

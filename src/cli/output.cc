@@ -102,6 +102,10 @@ std::string rfc3339(int64_t unix_ms) {
   return whole;
 }
 
+std::string short_digest(std::string_view digest) {
+  return std::string(digest.substr(0, digest.find(':') + 13));
+}
+
 Result<Format> parse_format(std::string_view text) {
   if (text.empty() || text == "table") return Format::table;
   if (text == "json") return Format::json;

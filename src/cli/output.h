@@ -44,6 +44,8 @@ std::string printable(std::string_view text, size_t width = SIZE_MAX);
 std::string local_time(int64_t unix_ms);  // "2026-11-21 06:30:00"
 std::string rfc3339(int64_t unix_ms);     // "2026-11-21T06:30:00.123Z"
 
+std::string short_digest(std::string_view digest);  // "sha256:0123456789ab"
+
 // "--format" of the listing commands.
 enum class Format { table, json };
 Result<Format> parse_format(std::string_view text);

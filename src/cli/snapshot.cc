@@ -1,24 +1,15 @@
 // msb snapshot create|ls|inspect|verify|rm|save|load.
-#include <nlohmann/json.hpp>
-
 #include <microsandbox/snapshot.h>
 
 #include "base/units.h"
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "cli/listing.h"
 #include "cli/sandbox_flags.h"
 
 namespace msb::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string short_digest(const std::string& digest) {
-  return digest.substr(0, digest.find(':') + 13);
-}
-
 Json to_json(const SnapshotInfo& info) {
-  auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
   return {{"name", info.name},
           {"digest", info.id},
           {"path", info.path},
@@ -33,10 +24,6 @@ Json to_json(const SnapshotInfo& info) {
           {"integrity", info.has_integrity},
           {"labels", info.labels},
           {"created_at", rfc3339(info.created_at_ms)}};
-}
-
-std::string json_text(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 void print_text(const SnapshotInfo& info) {
@@ -96,20 +83,13 @@ void define_list(CLI::App& command, Invocation& invocation) {
   on_run(command, invocation, [state]() -> Result<int> {
     MSB_TRY(auto format, parse_format(state->format));
     MSB_TRY(auto snapshots, Snapshot::list());
-    Table table({"NAME", "SCOPE", "IMAGE", "SIZE", "CREATED", "DIGEST"});
-    auto json = Json::array();
-    for (const auto& info : snapshots) {
-      if (state->quiet) print_line(info.id);
-      table.row({info.name, "disk", printable(info.image, 36), format_size(info.allocated_bytes),
-                 local_time(info.created_at_ms), short_digest(info.id)});
-      json.push_back(to_json(info));
-    }
-    if (state->quiet) return 0;
-    if (format == Format::json) {
-      print_line(json_text(json));
-    } else {
-      table.print();
-    }
+    Listing listing({"NAME", "SCOPE", "IMAGE", "SIZE", "CREATED", "DIGEST"});
+    for (const auto& info : snapshots)
+      listing.add(info.id,
+                  {info.name, "disk", printable(info.image, 36), format_size(info.allocated_bytes),
+                   local_time(info.created_at_ms), short_digest(info.id)},
+                  to_json(info));
+    listing.print(format, state->quiet ? Quiet::yes : Quiet::no);
     return 0;
   });
 }
@@ -146,6 +126,11 @@ void define_verify(CLI::App& command, Invocation& invocation) {
   });
 }
 
+bool is_missing(const std::string& name) {
+  auto found = Snapshot::get(name);
+  return !found && found.error().kind() == ErrorKind::snapshot_not_found;
+}
+
 void define_remove(CLI::App& command, Invocation& invocation) {
   struct State {
     std::vector<std::string> names;
@@ -156,17 +141,9 @@ void define_remove(CLI::App& command, Invocation& invocation) {
   command.add_flag("-f,--force", state->force, "No error for one that is not there");
   command.add_flag("-q,--quiet", state->quiet, "No ticks");
   on_run(command, invocation, [state]() -> Result<int> {
-    int exit_code = 0;
-    for (const auto& name : state->names) {
-      auto removed = Snapshot::remove(name);
-      if (removed) {
-        success(state->quiet ? Quiet::yes : Quiet::no, "Removed", name);
-      } else if (!state->force || removed.error().kind() != ErrorKind::snapshot_not_found) {
-        exit_code = kExitFailure;
-        report(removed.error());
-      }
-    }
-    return exit_code;
+    auto names = state->names;
+    if (state->force) std::erase_if(names, is_missing);
+    return for_each_name(names, "Removed", state->quiet ? Quiet::yes : Quiet::no, Snapshot::remove);
   });
 }
 

@@ -1,17 +1,13 @@
 // msb volume create|ls|inspect|rm.
-#include <nlohmann/json.hpp>
-
 #include <microsandbox/volume.h>
 
 #include "base/units.h"
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "cli/listing.h"
 #include "cli/sandbox_flags.h"
 
 namespace msb::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string kind_name(VolumeKind kind) {
   return kind == VolumeKind::disk ? "disk" : "dir";
@@ -23,7 +19,6 @@ uint64_t capacity(const VolumeInfo& info) {
 }
 
 Json to_json(const VolumeInfo& info) {
-  auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
   return {{"name", info.name},
           {"kind", kind_name(info.kind)},
           {"path", info.path},
@@ -35,10 +30,6 @@ Json to_json(const VolumeInfo& info) {
           {"labels", info.labels},
           {"created_at", rfc3339(info.created_at_ms)},
           {"sandboxes", info.sandboxes}};
-}
-
-std::string json_text(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 struct CreateCommand {
@@ -96,20 +87,13 @@ void define_list(CLI::App& command, Invocation& invocation) {
   on_run(command, invocation, [state]() -> Result<int> {
     MSB_TRY(auto format, parse_format(state->format));
     MSB_TRY(auto volumes, Volume::list());
-    Table table({"NAME", "KIND", "SIZE", "CREATED"});
-    auto json = Json::array();
-    for (const auto& info : volumes) {
-      if (state->quiet) print_line(info.name);
-      table.row({info.name, kind_name(info.kind), capacity(info) ? format_size(capacity(info)) : "-",
-                 local_time(info.created_at_ms)});
-      json.push_back(to_json(info));
-    }
-    if (state->quiet) return 0;
-    if (format == Format::json) {
-      print_line(json_text(json));
-    } else {
-      table.print();
-    }
+    Listing listing({"NAME", "KIND", "SIZE", "CREATED"});
+    for (const auto& info : volumes)
+      listing.add(info.name,
+                  {info.name, kind_name(info.kind), capacity(info) ? format_size(capacity(info)) : "-",
+                   local_time(info.created_at_ms)},
+                  to_json(info));
+    listing.print(format, state->quiet ? Quiet::yes : Quiet::no);
     return 0;
   });
 }
@@ -153,16 +137,7 @@ void define_remove(CLI::App& command, Invocation& invocation) {
   command.add_option("NAMES", state->names, "Volumes")->required();
   command.add_flag("-q,--quiet", state->quiet, "No ticks");
   on_run(command, invocation, [state]() -> Result<int> {
-    int exit_code = 0;
-    for (const auto& name : state->names) {
-      if (auto removed = Volume::remove(name)) {
-        success(state->quiet ? Quiet::yes : Quiet::no, "Removed", name);
-      } else {
-        exit_code = kExitFailure;
-        report(removed.error());
-      }
-    }
-    return exit_code;
+    return for_each_name(state->names, "Removed", state->quiet ? Quiet::yes : Quiet::no, Volume::remove);
   });
 }
 

@@ -5,7 +5,8 @@
 
 #include <map>
 
-#include "base/cleanup.h"
+#include "base/atomic_file.h"
+#include "base/fd.h"
 #include "base/sha256.h"
 #include "base/temp_dir.h"
 #include "image/json.h"
@@ -138,14 +139,7 @@ Result<> save_archive(const state::Home& home, const std::vector<SavedImage>& im
   for (const SavedImage& image : images) MSB_CHECK(collection.add(image));
   if (path == "-") return collection.write(STDOUT_FILENO, format);
 
-  const std::string partial = path + ".partial";
-  const Cleanup discard([&] { ::unlink(partial.c_str()); });
-  {
-    MSB_TRY(const auto file, open_file(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    MSB_CHECK_CTX(collection.write(file.get(), format), cat("write ", path));
-  }
-  if (::rename(partial.c_str(), path.c_str()) != 0) return fail_errno(cat("put ", path, " in place"));
-  return {};
+  return write_file_then_rename(path, 0644, Sync::yes, [&](int fd) { return collection.write(fd, format); });
 }
 
 }  // namespace msb::image

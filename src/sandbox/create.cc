@@ -105,18 +105,6 @@ Result<FileLock> claim_new(Store& store, const state::SandboxRow& row, const San
   return std::move(*lock);
 }
 
-Result<FileLock> claim_stopped(Store& store, const std::string& name) {
-  MSB_TRY(auto transaction, store.database.begin());
-  MSB_TRY(auto row, state::get_sandbox(store.database, name));
-  MSB_TRY(auto lock, state::try_lock_sandbox(store.home, name));
-  if (!lock || state::claims_to_be_alive(row.status))
-    return fail(Error(ErrorKind::sandbox_still_running, cat("sandbox '", name, "' is already running"))
-                    .hint("`msb exec` runs a command in it"));
-  MSB_CHECK(state::mark_starting(store.database, name));
-  MSB_CHECK(transaction.commit());
-  return std::move(*lock);
-}
-
 Result<RunningProcess> boot(Store& store, const std::string& id, StoredConfig stored, const FileLock& lock, Run run) {
   const std::string& name = stored.config.name;
   // What is mounted may have gone since the sandbox was made.
@@ -170,18 +158,18 @@ Result<LiveSandbox> create_sandbox(SandboxConfig config, const PullProgress& pro
 
 Result<LiveSandbox> start_sandbox(const std::string& name, bool detached) {
   MSB_TRY(Store store, Store::open());
-  MSB_TRY(auto row, state::get_sandbox(store.database, name));
-  MSB_TRY(StoredConfig stored, stored_config_from_json(row.config_json));
+  MSB_TRY(auto claimed, hold_stopped(store, name, "`msb exec` runs a command in it"));
+  MSB_TRY(StoredConfig stored, stored_config_from_json(claimed.row.config_json));
   stored.config.detached = detached;
   MSB_CHECK(check_kvm(store.home, stored.config));
-  MSB_TRY(FileLock lock, claim_stopped(store, name));
-  auto process = boot(store, row.id, stored, lock, Run::later);
+  MSB_CHECK(state::mark_starting(store.database, name));
+  auto process = boot(store, claimed.row.id, stored, claimed.lock, Run::later);
   if (!process) {
     (void)state::mark_ended(store.database, name,
                             {.status = SandboxStatus::crashed, .termination_reason = "failed", .exit_code = {}});
     return fail(std::move(process).error());
   }
-  return LiveSandbox{name, row.id, std::move(stored), std::move(*process)};
+  return LiveSandbox{name, claimed.row.id, std::move(stored), std::move(*process)};
 }
 
 }  // namespace msb

@@ -45,17 +45,11 @@ Result<> grow_root_disk(const state::Home& home, SandboxConfig& config, uint32_t
 
 Result<> Sandbox::modify(const std::string& name, const SandboxChanges& changes) {
   MSB_TRY(Store store, Store::open());
-  MSB_TRY(auto transaction, store.database.begin());
-  MSB_TRY(auto row, state::get_sandbox(store.database, name));
-  MSB_TRY(auto lock, state::try_lock_sandbox(store.home, name));
-  if (!lock || state::claims_to_be_alive(row.status))
-    return fail(Error(ErrorKind::sandbox_still_running, cat("sandbox '", name, "' is running"))
-                    .hint("stop it before it is changed: `msb stop`"));
-  MSB_TRY(StoredConfig stored, stored_config_from_json(row.config_json));
+  MSB_TRY(auto stopped, hold_stopped(store, name, cat("stop it before it is changed: `msb stop ", name, "`")));
+  MSB_TRY(StoredConfig stored, stored_config_from_json(stopped.row.config_json));
   if (changes.root_disk_mib) MSB_CHECK(grow_root_disk(store.home, stored.config, *changes.root_disk_mib));
   MSB_TRY(std::string json, to_json(stored));
-  MSB_CHECK(state::set_config(store.database, name, json));
-  return transaction.commit();
+  return state::set_config(store.database, name, json);
 }
 
 }  // namespace msb

@@ -9,7 +9,7 @@
 
 #include <microsandbox/snapshot.h>
 
-#include "base/cleanup.h"
+#include "base/atomic_file.h"
 #include "base/temp_dir.h"
 #include "base/units.h"
 #include "disk/sparse_copy.h"
@@ -28,23 +28,6 @@ namespace {
 
 using state::SnapshotFile;
 using state::SnapshotRecord;
-
-struct Source {
-  StoredConfig stored;
-  FileLock lock;  // nobody starts it meanwhile
-};
-
-Result<Source> hold_stopped(Store& store, const std::string& name) {
-  MSB_TRY(auto transaction, store.database.begin());
-  MSB_TRY(auto row, state::get_sandbox(store.database, name));
-  MSB_TRY(auto lock, state::try_lock_sandbox(store.home, name));
-  if (!lock || state::claims_to_be_alive(row.status))
-    return fail(Error(ErrorKind::sandbox_still_running, cat("sandbox '", name, "' is running"))
-                    .hint(cat("its disk changes meanwhile: stop it first, with `msb stop ", name, "`")));
-  MSB_TRY(auto stored, stored_config_from_json(row.config_json));
-  MSB_CHECK(transaction.commit());
-  return Source{std::move(stored), std::move(*lock)};
-}
 
 Result<> check_can_be_kept(const SandboxConfig& config) {
   auto unsupported = [&](std::string_view why, std::string hint) {
@@ -141,8 +124,11 @@ Result<SnapshotInfo> Snapshot::create(const SnapshotConfig& config) {
   MSB_CHECK(check_labels(config.labels));
   MSB_CHECK(validate_sandbox_name(config.sandbox));
   MSB_TRY(Store store, Store::open());
-  MSB_TRY(auto source, hold_stopped(store, config.sandbox));
-  MSB_CHECK(check_can_be_kept(source.stored.config));
+  MSB_TRY(auto source,
+          hold_stopped(store, config.sandbox,
+                       cat("its disk changes meanwhile: stop it first, with `msb stop ", config.sandbox, "`")));
+  MSB_TRY(const auto stored, stored_config_from_json(source.row.config_json));
+  MSB_CHECK(check_can_be_kept(stored.config));
   MSB_TRY(const std::string goal, goal_of(store.home, config));
   auto taken = [&] {
     return fail(Error(ErrorKind::snapshot_already_exists, cat("a snapshot named '", config.name, "' already exists"))
@@ -152,7 +138,7 @@ Result<SnapshotInfo> Snapshot::create(const SnapshotConfig& config) {
   if (config.force && !config.dest_dir.empty()) MSB_CHECK(check_may_go(store.home, goal));
 
   MSB_TRY(auto draft, state::Draft::begin(store.home, config.dest_dir));
-  SnapshotRecord record = describe(config, source.stored);
+  SnapshotRecord record = describe(config, stored);
   for (const auto& name : state::snapshot_file_names(record.image, record.patched)) {
     const std::string from = cat(store.home.sandbox_dir(config.sandbox), "/", name);
     MSB_TRY(auto file, copy_file(from, draft.path(), name, config.integrity));
@@ -224,15 +210,8 @@ Result<> Snapshot::save(const std::string& name, const std::string& path, const 
     }
   }
   const auto compression = options.plain_tar ? ArchiveCompression::none : ArchiveCompression::zstd;
-  if (path == "-") return write_snapshot_archive(STDOUT_FILENO, snapshots, images, compression);
-  const std::string draft = path + ".part";
-  MSB_TRY(Fd output, open_file(draft, O_WRONLY | O_CREAT | O_TRUNC, 0644));
-  Cleanup remove([&] { ::unlink(draft.c_str()); });
-  MSB_CHECK_CTX(write_snapshot_archive(output.get(), snapshots, images, compression), cat("write ", path));
-  if (::fsync(output.get()) < 0) return fail_errno(cat("write ", path));
-  if (::rename(draft.c_str(), path.c_str()) < 0) return fail_errno(cat("rename to ", path));
-  remove.dismiss();
-  return {};
+  auto write = [&](int fd) { return write_snapshot_archive(fd, snapshots, images, compression); };
+  return path == "-" ? write(STDOUT_FILENO) : write_file_then_rename(path, 0644, Sync::yes, write);
 }
 
 Result<std::vector<SnapshotInfo>> Snapshot::load(const std::string& path) {

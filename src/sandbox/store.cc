@@ -9,6 +9,16 @@ Result<Store> Store::open() {
   return Store{std::move(home), std::move(database)};
 }
 
+Result<StoppedSandbox> hold_stopped(Store& store, const std::string& name, std::string hint) {
+  MSB_TRY(auto transaction, store.database.begin());
+  MSB_TRY(auto row, state::get_sandbox(store.database, name));
+  MSB_TRY(auto lock, state::try_lock_sandbox(store.home, name));
+  if (!lock || state::claims_to_be_alive(row.status))
+    return fail(Error(ErrorKind::sandbox_still_running, cat("sandbox '", name, "' is running")).hint(std::move(hint)));
+  MSB_CHECK(transaction.commit());
+  return StoppedSandbox{std::move(row), std::move(*lock)};
+}
+
 SandboxInfo to_info(const state::SandboxRow& row) {
   SandboxInfo info;
   info.id = row.id;

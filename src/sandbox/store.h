@@ -17,6 +17,14 @@ struct Store {
   static Result<Store> open();
 };
 
+// A sandbox that does not run, and nobody else starts, changes or removes as long as this lives.
+struct StoppedSandbox {
+  state::SandboxRow row;
+  FileLock lock;
+};
+// Failures: sandbox_not_found; sandbox_still_running, with that hint.
+Result<StoppedSandbox> hold_stopped(Store& store, const std::string& name, std::string hint);
+
 SandboxInfo to_info(const state::SandboxRow& row);
 
 }  // namespace msb
