@@ -1,7 +1,5 @@
 #include "virtio/net_device.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 
 #include "virtio/config_space.h"
@@ -23,8 +21,6 @@ constexpr uint64_t kMergeableBuffers = uint64_t{1} << 15;
 
 // Six frames of 64 KiB in buffers of 1.5 KiB, which is what the driver begins with; it fills them all when it starts.
 constexpr uint16_t kSizes[] = {256, 256};
-// Frames under way in one direction: as many bytes as an ordinary user may ask for.
-constexpr int kCableBuffer = 1 << 20;
 
 }  // namespace
 
@@ -34,7 +30,6 @@ uint64_t NetDevice::required_features() {
 
 Result<std::unique_ptr<NetDevice>> NetDevice::create(Reactor& reactor, Settings settings) {
   MSB_CHECK(set_blocking(settings.cable.get(), Blocking::no));
-  ::setsockopt(settings.cable.get(), SOL_SOCKET, SO_SNDBUF, &kCableBuffer, sizeof(kCableBuffer));
   return std::unique_ptr<NetDevice>(new NetDevice(reactor, std::move(settings)));
 }
 

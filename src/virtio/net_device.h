@@ -4,6 +4,7 @@
 // The cable is a Unix socket of type SOCK_SEQPACKET, which keeps frames apart, loses none, and pushes back: while it is
 // full, the guest's frames stay in its queue; while the guest has no room, frames for it stay in the socket. Nothing is
 // buffered here, and no byte is copied but by the system call.
+// How much it holds its maker says (SO_SNDBUF).
 //
 // A frame may have 64 KiB: segmentation and checksums are left to the other side in both directions. So a driver must
 // know mergeable receive buffers and large segments (Linux does); one that does not is refused.

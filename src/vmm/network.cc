@@ -1,8 +1,10 @@
 #include "vmm/network.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <future>
 #include <system_error>
 
@@ -11,6 +13,8 @@
 namespace msb::vmm {
 namespace {
 
+// Frames under way from the machine, in bytes; the kernel gives no more than net.core.wmem_max.
+constexpr int kCableBuffer = 1 << 20;
 // Bare frames are cut by nobody: the larger, the fewer. As much as a packet can have, in whole words.
 constexpr uint16_t kBareMtu = 65520;
 
@@ -31,6 +35,15 @@ Result<net::LinkConfig> link_of(const state::NetworkSpec& spec) {
   return link;
 }
 
+// A socket for each connection and session, on top of what the process has without a network.
+void make_room_for(uint32_t connections) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  const rlim_t more = rlim_t{connections} + net::UdpSessions::kMaximum + net::PingSessions::kMaximum;
+  files.rlim_cur = std::min(files.rlim_max, files.rlim_cur + more);
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const state::LaunchConfig& config,
@@ -42,10 +55,13 @@ Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const
   if (frames == net::Frames::bare) network->spec_.mtu = kBareMtu;
   network->log_path_ = home.network_log(config.name);
   MSB_TRY(network->cable_, make_socket_pair(SocketKind::messages));
+  // The machine may not say so itself. net::FrameLink does for its end.
+  ::setsockopt(network->machine_end(), SOL_SOCKET, SO_SNDBUF, &kCableBuffer, sizeof(kCableBuffer));
   auto bound = net::bind_ports(network->spec_.config.ports);
   if (!bound) return fail(std::move(bound).error().as(ErrorKind::network_policy));
   for (const auto& port : *bound) network->ports_.push_back(port.binding);
   network->bound_ = std::move(*bound);
+  make_room_for(network->spec_.config.max_connections);
   return network;
 }
 
