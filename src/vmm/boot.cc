@@ -29,11 +29,7 @@ Result<Bytes> bootstrap_frame(const state::LaunchConfig& config, const Network* 
   if (!message)
     return fail(std::move(message).error().as(ErrorKind::invalid_config).context("read the boot configuration"));
   message->unix_time_nanos = unix_time_nanos;
-  if (network) {
-    message->network = network->guest_setup();
-    // The gateway answers for every name server; the first is the one asked.
-    for (const auto& address : message->network->addresses) message->nameservers.push_back(address.gateway);
-  }
+  if (network) message->network = network->guest_setup();
   return wire::make_frame(0, 0, *message);
 }
 
