@@ -147,7 +147,10 @@ bool Stack::take_ip(ByteView bytes, bool trusted_checksum) {
   }
   if (!packet->header.is_fragment()) return take_packet(*packet, trusted_checksum);
   const auto whole = reassembler_.add(*packet, now());
-  return !whole || take_packet(*whole, false);
+  if (!whole) return true;
+  const bool good = take_packet(*whole, false);
+  tcp_->settle();  // the packet does not stay until the end of the batch
+  return good;
 }
 
 bool Stack::take_packet(const IpPacket& packet, bool trusted_checksum) {

@@ -1,6 +1,10 @@
 #include "net/flow/tcp_relay.h"
 
 #include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
 
 #include "net/flow/host_socket.h"
 
@@ -26,16 +30,24 @@ void TcpRelay::send_first() {
   blocked_ = !first_.empty();
 }
 
-size_t TcpRelay::received(ByteView bytes) {
+std::optional<size_t> TcpRelay::received_pieces(std::span<const ByteView> pieces) {
   if (!connection_ || !first_.empty() || blocked_) return 0;
-  const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  std::array<iovec, 16> vectors;
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  size_t size = 0;
+  for (const ByteView piece : pieces.first(std::min(pieces.size(), vectors.size()))) {
+    vectors[message.msg_iovlen++] = {const_cast<uint8_t*>(piece.data()), piece.size()};
+    size += piece.size();
+  }
+  const ssize_t sent = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0 && errno != EAGAIN && errno != EINTR) {
     // The guest's bytes lead nowhere: it learns of it now, not when it has sent them all.
     give_up();
-    return bytes.size();
+    return size;
   }
   const size_t taken = sent < 0 ? 0 : static_cast<size_t>(sent);
-  if (taken < bytes.size()) {
+  if (taken < size) {
     blocked_ = true;
     watch();
   }

@@ -28,7 +28,8 @@ class TcpRelay final : public TcpUser {
   // Something that lives as long as the relay.
   void hold(std::shared_ptr<void> place) { place_ = std::move(place); }
 
-  size_t received(ByteView bytes) override;
+  size_t received(ByteView bytes) override { return *received_pieces({&bytes, 1}); }
+  std::optional<size_t> received_pieces(std::span<const ByteView> pieces) override;
   void received_end() override;
   void writable() override;
   void ended(TcpEnd why) override;

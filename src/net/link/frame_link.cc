@@ -3,14 +3,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace msb::net {
 namespace {
 
 constexpr size_t kMostKept = size_t{512} << 10;
-// Frames read before others of the reactor have their turn.
-constexpr int kBatch = 64;
 // What a Unix socket holds of frames in flight, about a millisecond's; the kernel allows no more than
 // net.core.wmem_max.
 constexpr int kSocketBuffer = 1 << 20;
@@ -24,7 +23,7 @@ size_t size_of(std::span<const iovec> pieces) {
 }  // namespace
 
 FrameLink::FrameLink(Fd fd, FrameUser& user)
-    : fd_(std::move(fd)), user_(user), buffer_(std::make_unique_for_overwrite<uint8_t[]>(kLargestFrame)) {}
+    : fd_(std::move(fd)), user_(user), buffers_(std::make_unique_for_overwrite<uint8_t[]>(kLargestFrame * kBatch)) {}
 
 Result<std::unique_ptr<FrameLink>> FrameLink::create(Reactor& reactor, Fd fd, FrameUser& user) {
   MSB_CHECK(set_blocking(fd.get(), Blocking::no));
@@ -45,7 +44,6 @@ void FrameLink::on_events(uint32_t events) {
   // A hang-up is reported by the read, even when nothing is read otherwise.
   const bool gone = events & (EPOLLHUP | EPOLLERR);
   if (!gone && (!(events & EPOLLIN) || !reading_)) return;
-  if (!reading_) frame_size_ = 0, reading_ = true;
   const bool alive = read_batch();
   const int error = errno;
   user_.batch_ended();
@@ -60,28 +58,61 @@ void FrameLink::watch_for_changes() {
 }
 
 bool FrameLink::read_batch() {
-  for (int i = 0; i < kBatch; ++i) {
-    const ssize_t count = ::read(fd_.get(), buffer_.get(), kLargestFrame);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno == EAGAIN;
-    if (count == 0) return errno = 0, false;
-    frame_size_ = static_cast<size_t>(count);
-    if (!take_frame()) return true;
-  }
-  return true;
+  next_ = 0;
+  const ssize_t count = read_frames();
+  count_ = static_cast<size_t>(std::max<ssize_t>(count, 0));
+  // A message of no bytes is the end of the stream.
+  const bool ended = count > 0 && sizes_[count_ - 1] == 0;
+  const int error = ended ? 0 : errno;
+  take_frames();
+  errno = error;
+  return count >= 0 && !ended;
 }
 
-bool FrameLink::take_frame() {
-  reading_ = user_.admit(frame_size_);
-  if (!reading_) return false;
-  ++received_frames_;
-  received_bytes_ += frame_size_;
-  user_.frame({buffer_.get(), frame_size_});
-  return true;
+// How many; as many as there are, or the link has ended after them with an empty one. -1: errno.
+ssize_t FrameLink::read_frames() {
+  std::array<iovec, kBatch> pieces;
+  std::array<mmsghdr, kBatch> messages{};
+  for (size_t i = 0; i < kBatch; ++i) {
+    pieces[i] = {buffers_.get() + i * kLargestFrame, kLargestFrame};
+    messages[i].msg_hdr.msg_iov = &pieces[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  size_t count = 0;
+  if (is_socket_) {
+    const int read = ::recvmmsg(fd_.get(), messages.data(), kBatch, MSG_DONTWAIT, nullptr);
+    if (read < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    for (; count < static_cast<size_t>(read); ++count) {
+      sizes_[count] = messages[count].msg_len;
+      if (sizes_[count] == 0) return static_cast<ssize_t>(count) + 1;
+    }
+    return read;
+  }
+  while (count < kBatch) {
+    const ssize_t size = ::readv(fd_.get(), &pieces[count], 1);
+    if (size <= 0)
+      return count > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR)) ? static_cast<ssize_t>(count) : -1;
+    sizes_[count++] = static_cast<size_t>(size);
+  }
+  return static_cast<ssize_t>(count);
+}
+
+void FrameLink::take_frames() {
+  for (; next_ < count_; ++next_) {
+    const ByteView frame(buffers_.get() + next_ * kLargestFrame, sizes_[next_]);
+    if (frame.empty()) continue;
+    reading_ = user_.admit(frame.size());
+    if (!reading_) return;
+    ++received_frames_;
+    received_bytes_ += frame.size();
+    user_.frame(frame);
+  }
+  reading_ = true;
 }
 
 void FrameLink::resume_reading() {
-  if (reading_ || !take_frame()) return;
+  if (reading_) return;
+  take_frames();
   user_.batch_ended();
   watch_for_changes();
 }

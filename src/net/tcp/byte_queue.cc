@@ -21,9 +21,9 @@ MutableByteView ByteQueue::tail_room(size_t least) {
   return {tail.chunk->bytes + tail.end, Chunk::kSize - tail.end};
 }
 
-MutableByteView ByteQueue::room() {
-  const size_t left = limit_ > size_ ? limit_ - size_ : 0;
-  if (left < std::min(kLeastRoom, limit_)) return {};
+MutableByteView ByteQueue::room(size_t limit) {
+  const size_t left = limit > size_ ? limit - size_ : 0;
+  if (left < std::min(kLeastRoom, limit)) return {};
   const MutableByteView room = tail_room(kLeastRoom);
   return room.first(std::min(room.size(), left));
 }

@@ -29,7 +29,7 @@ class ChunkPool {
 
 class ByteQueue {
  public:
-  ByteQueue(ChunkPool& pool, size_t limit) : pool_(pool), limit_(limit) {}
+  explicit ByteQueue(ChunkPool& pool) : pool_(pool) {}
   ~ByteQueue() { drop(size_); }
   ByteQueue(const ByteQueue&) = delete;
   ByteQueue& operator=(const ByteQueue&) = delete;
@@ -37,11 +37,11 @@ class ByteQueue {
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  // Where the next bytes go, contiguous; empty when there is no room for a worthwhile number of them. Valid until
-  // anything else is called; commit(0) says that nothing came.
-  MutableByteView room();
+  // Where the next bytes go, contiguous; empty when the limit leaves no room for a worthwhile number of them. Valid
+  // until anything else is called; commit(0) says that nothing came.
+  MutableByteView room(size_t limit);
   void commit(size_t bytes);
-  void append(ByteView bytes);  // all of them, whatever the limit: the caller has kept it
+  void append(ByteView bytes);
 
   // The first bytes, as many as are contiguous.
   ByteView front() const;
@@ -62,9 +62,8 @@ class ByteQueue {
   void release_front();
 
   ChunkPool& pool_;
-  size_t limit_;
   size_t size_ = 0;
-  std::vector<Part> parts_;  // a handful: the limit is a few chunks
+  std::vector<Part> parts_;  // a handful
 };
 
 }  // namespace msb::net

@@ -11,7 +11,7 @@ using std::chrono::seconds;
 using testing::put;
 using testing::TcpScript;
 
-// The window of an open connection, 256 KiB in units of 8.
+// The window of an open connection, 1 MiB in units of 32.
 constexpr char kWindow[] = " win 32768";
 
 TEST(TcpClosing, TheGuestFirst) {
@@ -97,7 +97,7 @@ TEST(TcpResets, OnlyTheVeryNextNumberIsBelieved) {
   script.guest(kRst, 100, 0);
   EXPECT_EQ(script.sent(), cat("A 1:1 ack 1", kWindow));
   script.guest(kRst, 0, 0);
-  script.guest(kRst, 1'000'000, 0);
+  script.guest(kRst, 2'000'000, 0);
   EXPECT_EQ(script.sent(), "");
   EXPECT_EQ(script.told(), "");
   script.guest(kRst, 1, 0);

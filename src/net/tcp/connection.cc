@@ -20,18 +20,18 @@ Connection::Connection(ConnectionOwner& owner, TcpShared& shared, const TcpEnds&
       shared_(shared),
       ends_(ends),
       user_(std::move(user)),
-      out_(shared.pool, shared.limits.send_buffer),
+      out_(shared.pool),
       una_(first_sequence),
       nxt_(first_sequence),
       max_(first_sequence),
-      kept_(shared.pool, shared.limits.receive_buffer),
+      kept_(shared.pool),
       round_trip_(shared.timings) {
   while (own_scale_ < 14 && shared.limits.receive_buffer >> own_scale_ > 0xffff) ++own_scale_;
   heard_at_ = unanswered_since_ = shared.link.now();
 }
 
 void Connection::accept_offer(const SynOffer& offer) {
-  next_ = told_ = offer.sequence + 1;
+  next_ = offer.sequence + 1;
   // What our SYN says of the window is not scaled.
   edge_ = next_ + static_cast<uint32_t>(std::min<size_t>(shared_.limits.receive_buffer, 0xffff));
   scaling_ = offer.window_scale.has_value();
@@ -73,7 +73,7 @@ void Connection::become_open(const TcpHeader& header) {
 
 MutableByteView Connection::send_room() {
   if (is_gone() || finishing_) return {};
-  const MutableByteView room = out_.room();
+  const MutableByteView room = out_.room(shared_.share(shared_.limits.send_buffer));
   starved_ = room.empty();
   return room;
 }

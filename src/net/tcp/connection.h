@@ -2,9 +2,9 @@
 // of the RFC are what each side has done: `open` covers ESTABLISHED to LAST-ACK, told apart by whose FIN is where.
 // TIME-WAIT is not a connection any more (time_wait.h).
 //
-// Sending and receiving are decoupled: what happens marks the connection as changed, and when a batch of frames has
-// been read the owner has each changed connection transmit(), one segment at a time. So one segment acknowledges the
-// batch.
+// Sending and receiving are decoupled. What a batch of frames brings is delivered to the user when the batch has been
+// read, all at once; and what happens marks the connection as changed, which the owner then has transmit(), one segment
+// at a time. So one segment acknowledges the batch.
 //
 // Users' calls may end the connection under the caller's feet: after each of them is_gone() has to be looked at. The
 // object itself stays until the owner's next settle().
@@ -24,6 +24,7 @@ class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
   virtual void changed(Connection& connection) = 0;  // it may have something to transmit
+  virtual void arrived(Connection& connection) = 0;  // it has something to deliver()
   virtual void schedule(Connection& connection, Clock::time_point when) = 0;
   // It is gone; to be destroyed later.
   virtual void remove(Connection& connection) = 0;
@@ -36,6 +37,13 @@ struct TcpShared {
   TcpEngine::Limits limits;
   TcpTimings timings;
   ChunkPool pool = {};
+  size_t connections = 0;
+
+  // What each connection may have of a buffer of that size.
+  size_t share(size_t buffer) const {
+    constexpr size_t kLeast = 32 << 10;
+    return std::min(buffer, std::max(kLeast, TcpEngine::kMemory / std::max<size_t>(connections, 1)));
+  }
 };
 
 // What a SYN says.
@@ -57,7 +65,8 @@ class Connection final : public TcpConnection, public DeadlineHeap::Node {
   // The owner's side; one of the first two, once.
   void answer(const SynOffer& offer);
   void open();
-  void segment(const TcpPacket& packet);
+  void segment(const TcpPacket& packet);  // its payload stays until deliver()
+  void deliver();
   Step transmit();  // one segment, if there is something to say
   void wake(Clock::time_point now);
   void stop();  // ended(stopped)
@@ -93,7 +102,7 @@ class Connection final : public TcpConnection, public DeadlineHeap::Node {
   bool acknowledged(const TcpHeader& header, bool bare);
   void take_acknowledgement(uint32_t progress);
   void take_payload(const TcpHeader& header, ByteView payload);
-  void deliver(ByteView payload);
+  size_t offer_arrived();
   void offer_kept();
   void tell_end();
   void acknowledge();
@@ -127,12 +136,13 @@ class Connection final : public TcpConnection, public DeadlineHeap::Node {
   uint8_t scale_ = 0;
   uint8_t duplicates_ = 0;  // acknowledgements of una
 
-  // Receiving: taken up to next, acknowledged up to told, allowed up to edge.
+  // Receiving: taken up to next, allowed up to edge.
   uint8_t own_scale_ = 0;
   uint32_t next_ = 0;
-  uint32_t told_ = 0;
   uint32_t edge_ = 0;
-  ByteQueue kept_;  // what the user has not taken
+  ByteQueue kept_;                 // what the user has not taken
+  std::vector<ByteView> arrived_;  // in this batch
+  size_t arrived_size_ = 0;
 
   bool syn_due_ = false;
   bool scaling_ = false;  // both have offered it

@@ -58,7 +58,8 @@ bool Connection::in_sequence(const TcpHeader& header, uint32_t size) {
   if (header.has(kRst)) {
     // RFC 5961, 3.2: only the very next number is believed.
     if (ahead == 0) {
-      end(state_ == State::syn_received && active_ ? TcpEnd::refused : TcpEnd::reset);
+      deliver();
+      if (!is_gone()) end(state_ == State::syn_received && active_ ? TcpEnd::refused : TcpEnd::reset);
     } else if (ahead > 0 && ahead < allowed) {
       acknowledge();
     }
@@ -134,7 +135,7 @@ void Connection::take_acknowledgement(uint32_t progress) {
   retransmit_at_ = una_ == max_ ? kNever : now + round_trip_.timeout();
   schedule();
   owner_.changed(*this);
-  const bool roomy = starved_ && out_.size() <= shared_.limits.send_buffer / 4 * 3;
+  const bool roomy = starved_ && out_.size() <= shared_.share(shared_.limits.send_buffer) / 4 * 3;
   if (bytes > 0 && !finishing_ && (roomy || out_.empty())) {
     starved_ = false;
     user_->writable();
@@ -161,24 +162,42 @@ void Connection::take_payload(const TcpHeader& header, ByteView payload) {
     edge_ = later_sequence(edge_, next_);
     guest_finished_ = true;
   }
-  if (!payload.empty()) deliver(payload);
-  if (is_gone()) return;
-  // Not at the end of a long batch: the guest need not wait for a window that is open again.
-  const auto half = static_cast<int32_t>(shared_.limits.receive_buffer / 2);
-  if (sequence_distance(told_, next_) >= half && wanted_edge() != edge_) transmit_bare();
-  tell_end();
+  if (arrived_.empty()) owner_.arrived(*this);
+  arrived_.push_back(payload);
+  arrived_size_ += payload.size();
 }
 
-void Connection::deliver(ByteView payload) {
-  if (kept_.empty() && !delivering_) {
-    delivering_ = true;
-    payload = payload.subspan(std::min(user_->received(payload), payload.size()));
-    delivering_ = false;
-    if (is_gone()) return;
+void Connection::deliver() {
+  if (is_gone() || arrived_.empty()) return;
+  size_t taken = kept_.empty() ? offer_arrived() : 0;
+  if (is_gone()) return;
+  for (const ByteView piece : arrived_) {
+    const size_t here = std::min(taken, piece.size());
+    kept_.append(piece.subspan(here));
+    taken -= here;
   }
-  if (payload.empty()) return;
-  kept_.append(payload);
+  arrived_.clear();
+  arrived_size_ = 0;
   if (std::exchange(again_, false)) offer_kept();
+  if (!is_gone()) tell_end();
+}
+
+// How much of it the user took.
+size_t Connection::offer_arrived() {
+  delivering_ = true;
+  std::optional<size_t> taken = arrived_.size() > 1 ? user_->received_pieces(arrived_) : std::nullopt;
+  if (!taken) {
+    taken = 0;
+    for (const ByteView piece : arrived_) {
+      // One that only brought a FIN.
+      if (piece.empty()) continue;
+      const size_t here = std::min(user_->received(piece), piece.size());
+      *taken += here;
+      if (is_gone() || here < piece.size()) break;
+    }
+  }
+  delivering_ = false;
+  return std::min(*taken, arrived_size_);
 }
 
 void Connection::offer_kept() {
@@ -195,7 +214,7 @@ void Connection::offer_kept() {
 }
 
 void Connection::tell_end() {
-  if (!guest_finished_ || end_told_ || !kept_.empty() || delivering_) return;
+  if (!guest_finished_ || end_told_ || !kept_.empty() || !arrived_.empty() || delivering_) return;
   end_told_ = true;
   user_->received_end();
   if (!is_gone()) finish_if_both_have();
@@ -210,7 +229,7 @@ void Connection::resume() {
   offer_kept();
   if (is_gone()) return;
   // RFC 9293, 3.8.6.2.2: told at once when much is gained, or when the guest has little left to send into.
-  const auto quarter = static_cast<int32_t>(shared_.limits.receive_buffer / 4);
+  const auto quarter = static_cast<int32_t>(shared_.share(shared_.limits.receive_buffer) / 4);
   const int32_t gain = sequence_distance(edge_, wanted_edge());
   if (!guest_finished_ && gain > 0 && (gain >= quarter || sequence_distance(next_, edge_) < quarter)) acknowledge();
   tell_end();
@@ -224,18 +243,18 @@ void Connection::acknowledge() {
 // The header of a segment that tells all there is to tell.
 TcpHeader Connection::speak() {
   edge_ = wanted_edge();
-  told_ = next_;
   return header(kAck);
 }
 
 // The edge that the next segment shows: never back, and forward only by what is worth sending into.
 uint32_t Connection::wanted_edge() const {
-  const size_t room = shared_.limits.receive_buffer - std::min(kept_.size(), shared_.limits.receive_buffer);
+  const size_t buffer = shared_.share(shared_.limits.receive_buffer);
+  const size_t room = buffer - std::min(kept_.size() + arrived_size_, buffer);
   const size_t most = size_t{0xffff} << own_scale_;
   const auto unit = uint32_t{1} << own_scale_;
   const uint32_t edge = next_ + static_cast<uint32_t>(std::min(room, most)) / unit * unit;
   const int32_t gain = sequence_distance(edge_, edge);
-  const auto worth = static_cast<int32_t>(std::min<size_t>(shared_.limits.receive_buffer / 4, size_t{mss_} * 2));
+  const auto worth = static_cast<int32_t>(std::min<size_t>(buffer / 4, size_t{mss_} * 2));
   return gain >= worth ? edge : edge_;
 }
 

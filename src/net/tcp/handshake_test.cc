@@ -10,8 +10,8 @@ using std::chrono::seconds;
 using testing::put;
 using testing::TcpScript;
 
-constexpr char kSynAck[] = "SA 0:1 ack 1 win 65535 mss 1460 scale 3";
-// The window of an open connection, 256 KiB in units of 8.
+constexpr char kSynAck[] = "SA 0:1 ack 1 win 65535 mss 1460 scale 5";
+// The window of an open connection, 1 MiB in units of 32.
 constexpr char kWindow[] = " win 32768";
 
 TEST(TcpHandshake, ASynIsAnsweredWhenItIsAccepted) {
@@ -128,7 +128,7 @@ TEST(TcpHandshake, SegmentsOfNoConnectionAreReset) {
 TEST(TcpConnect, IsEstablishedByTheGuestsSynAck) {
   TcpScript script;
   TcpConnection* connection = script.connect();
-  EXPECT_EQ(script.sent(), "S 0:1 win 65535 mss 1460 scale 3");
+  EXPECT_EQ(script.sent(), "S 0:1 win 65535 mss 1460 scale 5");
   put(*connection, "hello");
   script.guest(kSyn | kAck, 0, 1);
   EXPECT_EQ(script.told(), "established");
@@ -151,7 +151,7 @@ TEST(TcpConnect, IsGivenUpWhenNothingAnswers) {
   script.connect();
   script.sent();
   script.pass(seconds(1));
-  EXPECT_EQ(script.sent(), "S 0:1 win 65535 mss 1460 scale 3");
+  EXPECT_EQ(script.sent(), "S 0:1 win 65535 mss 1460 scale 5");
   script.pass(minutes(1));
   EXPECT_EQ(script.told(), "ended timed out");
   EXPECT_EQ(script.sent(), "");

@@ -19,6 +19,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -45,6 +47,9 @@ class TcpUser {
   // Bytes from the guest, in order; gone after the call. Returns how many were taken. What was not taken the engine
   // keeps (its receive window bounds it) and offers again after TcpConnection::resume().
   virtual size_t received(ByteView bytes) = 0;
+  // The same for what several frames brought at once, for users that pass it on with one call. nullopt: one piece after
+  // the other, by received().
+  virtual std::optional<size_t> received_pieces(std::span<const ByteView>) { return std::nullopt; }
   // The guest sends no more; everything before has been taken. Writing is still possible.
   virtual void received_end() = 0;
   // There is room again, after send_room() was smaller than wanted; or all of it has been acknowledged.
@@ -113,11 +118,14 @@ class TcpRequest {
 
 class TcpEngine {
  public:
+  static constexpr size_t kMemory = 64 << 20;
   struct Limits {
-    uint32_t connections = 4096;        // beyond: SYNs are answered with RST
-    uint32_t pending = 1024;            // SYNs not answered yet
-    size_t send_buffer = 256 << 10;     // for each connection, grown as needed
-    size_t receive_buffer = 256 << 10;  // what is kept of what a user does not take; bounds the window
+    uint32_t connections = 4096;  // beyond: SYNs are answered with RST
+    uint32_t pending = 1024;      // SYNs not answered yet
+    // For each connection, taken as needed. What is received is only kept when a user does not take it, but bounds the
+    // window. The more connections, the less each may have: kMemory is for all of them, in each direction.
+    size_t send_buffer = 1 << 20;
+    size_t receive_buffer = 1 << 20;
   };
   virtual ~TcpEngine() = default;
   // Opens a connection to a port of the guest's, as `from`. `user` is told established() or ended(refused, timed_out).

@@ -39,7 +39,7 @@ class Fuzzer {
 
  private:
   void act(uint8_t what, uint8_t a, uint8_t b, uint8_t amount) {
-    switch (what % 10) {
+    switch (what % 11) {
       case 0:
         return begin();
       case 1:  // in order, as a guest that means well
@@ -56,10 +56,16 @@ class Fuzzer {
       case 4:
         return script_.pass(std::chrono::milliseconds(1u << (a % 24)));
       case 5:
+        // Two segments in one batch.
+        script_.without_settling(kAck, place_, acknowledged_, {.payload = bytes_at(place_, amount), .window = b});
+        script_.without_settling(a, place_ + amount, acknowledged_,
+                                 {.payload = bytes_at(place_ + amount, 9), .window = b});
+        return script_.settle();
+      case 6:
         script_.room = a % 4 == 0 ? SIZE_MAX : b % 4;
         return script_.settle();
       default:
-        if (alive()) use(what % 10, amount);
+        if (alive()) use(what % 11, amount);
     }
   }
   bool alive() { return connection_ && script_.engine().connections() > 0; }
@@ -71,22 +77,23 @@ class Fuzzer {
     acknowledged_ = 1;
     written_ = 0;
     taken_ = place_;
+    script_.user().takes_pieces = place_ % 2;
     script_.user().in_received = [this](ByteView bytes) {
       check(taken_, bytes);
       taken_ += static_cast<uint32_t>(std::min(script_.user().appetite, bytes.size()));
     };
   }
   void use(int what, uint8_t amount) {
-    if (what == 6) {
+    if (what == 7) {
       const MutableByteView room = connection_->send_room();
       const size_t count = std::min<size_t>(room.size(), amount * 16);
       for (size_t i = 0; i < count; ++i) room[i] = byte_at(written_ + i);
       written_ += count;
       connection_->commit(count);
-    } else if (what == 7) {
+    } else if (what == 8) {
       script_.user().appetite = amount < 128 ? amount : SIZE_MAX;
       connection_->resume();
-    } else if (what == 8) {
+    } else if (what == 9) {
       connection_->finish();
     } else if (amount == 255) {
       connection_->reset();

@@ -161,6 +161,7 @@ Result<TcpConnection*> TcpTerminator::connect(const Endpoint& from, const Endpoi
 Connection& TcpTerminator::add(const TcpEnds& ends, std::unique_ptr<TcpUser> user) {
   ConnectionOwner& owner = *this;
   auto connection = std::make_unique<Connection>(owner, shared_, ends, std::move(user), first_sequence(ends));
+  ++shared_.connections;
   return *table_.emplace(ends, std::move(connection)).first->second;
 }
 
@@ -196,6 +197,10 @@ void TcpTerminator::transmit() {
 }
 
 void TcpTerminator::settle() {
+  ++busy_;
+  for (Connection* connection : arrived_) connection->deliver();
+  arrived_.clear();
+  --busy_;
   transmit();
   // What goes may take others with it.
   while (!gone_.empty()) std::exchange(gone_, {}).clear();
@@ -229,6 +234,7 @@ void TcpTerminator::remove(Connection& connection) {
   const auto found = table_.find(connection.ends());
   gone_.push_back(std::move(found->second));
   table_.erase(found);
+  --shared_.connections;
   // Its user may have ended it out of the blue: nobody else would come and bury it.
   if (busy_ == 0) shared_.link.wake_at(shared_.link.now());
 }

@@ -2,7 +2,7 @@
 // connections that are over. It knows packets and a TcpLink, and no descriptor, timer or thread: all of it can be run
 // by hand.
 //
-//   for each packet of a batch: packet(); then settle()
+//   for each packet of a batch: packet(); then settle(), until which the packets have to stay
 //   when the link has room again: settle()
 //   when the time of wake_at() has come: expire()
 #pragma once
@@ -52,6 +52,7 @@ class TcpTerminator final : public TcpEngine, private ConnectionOwner {
   void transmit();
 
   void changed(Connection& connection) override;
+  void arrived(Connection& connection) override { arrived_.push_back(&connection); }
   void schedule(Connection& connection, Clock::time_point when) override;
   void remove(Connection& connection) override;
   void wait(const TcpEnds& ends, uint32_t sequence, uint32_t acknowledgement) override;
@@ -64,6 +65,7 @@ class TcpTerminator final : public TcpEngine, private ConnectionOwner {
   uint64_t pending_ids_ = 0;
   TimeWait time_wait_;
   DeadlineHeap deadlines_;
+  std::vector<Connection*> arrived_;
   std::deque<Connection*> changed_;  // a connection that is gone leaves nullptr
   // Gone, but a call of their user's may still be on the stack.
   std::vector<std::unique_ptr<Connection>> gone_;

@@ -11,7 +11,7 @@ using std::chrono::seconds;
 using testing::put;
 using testing::TcpScript;
 
-// The window of an open connection, 256 KiB in units of 8.
+// The window of an open connection, 1 MiB in units of 32.
 constexpr char kWindow[] = " win 32768";
 
 TEST(TcpReceiving, ABatchIsAcknowledgedOnce) {
@@ -74,6 +74,37 @@ TEST(TcpReceiving, ALittleRoomIsNotTold) {
   script.user().appetite = SIZE_MAX;
   connection->resume();
   EXPECT_EQ(script.sent(), "A 1:1 ack 10001 win 40000");
+}
+
+TEST(TcpReceiving, TheMoreConnectionsTheLessEachMayHave) {
+  TcpScript script;
+  for (uint16_t port = 1; port <= 256; ++port) {
+    script.guest(kSyn, 0, 0, {.port = port});
+    script.accept();
+    script.guest(kAck, 1, 1, {.port = port});
+  }
+  script.sent();
+  script.guest(kAck, 1, 1, {.payload = "x", .port = 256});
+  EXPECT_EQ(script.sent(), "A 1:1 ack 2 win 8192 to 256");
+}
+
+TEST(TcpReceiving, SeveralFramesAreOneDeliveryForWhoTakesPieces) {
+  TcpScript script;
+  script.establish();
+  script.user().takes_pieces = true;
+  script.without_settling(kAck, 1, 1, {.payload = "ab"});
+  script.without_settling(kAck | kFin, 3, 1, {.payload = "cd"});
+  script.settle();
+  EXPECT_EQ(script.told(), "received abcd, end");
+}
+
+TEST(TcpReceiving, AResetComesAfterWhatWasSentBefore) {
+  TcpScript script;
+  script.establish();
+  script.without_settling(kAck, 1, 1, {.payload = "ab"});
+  script.without_settling(kRst, 3, 0);
+  script.settle();
+  EXPECT_EQ(script.told(), "received ab, ended reset");
 }
 
 TEST(TcpReceiving, AUserMayTakeItsTimeInside) {

@@ -43,6 +43,13 @@ size_t RecordingUser::received(ByteView bytes) {
   return taken;
 }
 
+std::optional<size_t> RecordingUser::received_pieces(std::span<const ByteView> pieces) {
+  if (!takes_pieces) return std::nullopt;
+  Bytes all;
+  for (const ByteView piece : pieces) all.insert(all.end(), piece.begin(), piece.end());
+  return received(all);
+}
+
 void RecordingUser::ended(TcpEnd why) {
   events_.push_back(cat("ended ", std::string(name(why))));
 }
@@ -70,7 +77,7 @@ void TcpScript::without_settling(uint8_t flags, uint32_t sequence, uint32_t ackn
     header.mss = segment.mss;
     header.window_scale = segment.scale;
   }
-  Bytes bytes(header.size());
+  Bytes& bytes = batch_.emplace_back(header.size());
   write_tcp(kGuest, kRemote, header, segment.payload.size(), bytes.data());
   bytes.insert(bytes.end(), segment.payload.begin(), segment.payload.end());
   engine_->packet({{.source = kGuest, .destination = kRemote, .protocol = kTcp}, bytes});

@@ -22,11 +22,13 @@ class RecordingUser final : public TcpUser {
   explicit RecordingUser(std::vector<std::string>& events) : events_(events) {}
   void established() override { events_.push_back("established"); }
   size_t received(ByteView bytes) override;
+  std::optional<size_t> received_pieces(std::span<const ByteView> pieces) override;
   void received_end() override { events_.push_back("end"); }
   void writable() override { events_.push_back("writable"); }
   void ended(TcpEnd why) override;
 
-  size_t appetite = SIZE_MAX;                                   // of received()
+  size_t appetite = SIZE_MAX;  // of received()
+  bool takes_pieces = false;
   std::function<void(ByteView)> in_received = [](ByteView) {};  // runs inside of it
 
  private:
@@ -50,7 +52,10 @@ class TcpScript final : private TcpLink {
   // From the guest; options only of SYNs. The first overload is a batch of its own.
   void guest(uint8_t flags, uint32_t sequence, uint32_t acknowledgement, const ScriptSegment& segment = {});
   void without_settling(uint8_t flags, uint32_t sequence, uint32_t acknowledgement, const ScriptSegment& segment = {});
-  void settle() { engine_->settle(); }
+  void settle() {
+    engine_->settle();
+    batch_.clear();
+  }
 
   // Completes the oldest request.
   TcpConnection* accept();
@@ -92,6 +97,7 @@ class TcpScript final : private TcpLink {
   std::vector<std::string> events_;
   std::deque<TcpRequest> requests_;
   RecordingUser* user_ = nullptr;
+  std::deque<Bytes> batch_;
   std::unique_ptr<TcpTerminator> engine_;
 };
 
