@@ -50,15 +50,8 @@ Pieces part_of(const Pieces& payload, size_t offset, size_t count) {
 void complete_checksum(uint8_t* tcp, size_t size, const Pieces& payload) {
   Checksum sum;
   sum.add({tcp, size});
-  Bytes joined;
-  if (payload[0].size() % 2 != 0 && !payload[1].empty()) {
-    joined.assign(payload[0].begin(), payload[0].end());
-    joined.insert(joined.end(), payload[1].begin(), payload[1].end());
-    sum.add(joined);
-  } else {
-    sum.add(payload[0]);
-    sum.add(payload[1]);
-  }
+  sum.add(payload[0]);
+  sum.add(payload[1]);
   store_be(tcp + TcpHeader::kChecksumOffset, sum.complement());
 }
 

@@ -2,7 +2,7 @@
 //
 //   Checksum sum;
 //   sum.add_pseudo_header(from, to, kUdp, size);
-//   sum.add(header), sum.add(payload);      // every piece but the last has an even size
+//   sum.add(header), sum.add(payload);
 //   store_be(field, sum.complement());
 #pragma once
 
@@ -21,6 +21,7 @@ class Checksum {
 
  private:
   uint64_t sum_ = 0;  // of 32-bit words as they lie in memory: the sum does not depend on the byte order
+  bool odd_ = false;  // so many bytes so far: the next piece begins in the middle of a word
 };
 
 }  // namespace msb::net
