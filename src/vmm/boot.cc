@@ -29,7 +29,7 @@ Result<Bytes> bootstrap_frame(const state::LaunchConfig& config, const Network* 
   if (!message)
     return fail(std::move(message).error().as(ErrorKind::invalid_config).context("read the boot configuration"));
   message->unix_time_nanos = unix_time_nanos;
-  if (network) message->network = network->guest_setup();
+  if (network && message->network) message->network->mtu = network->mtu();
   return wire::make_frame(0, 0, *message);
 }
 

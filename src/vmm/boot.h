@@ -21,7 +21,8 @@ struct BootProblem {
   int errnum = 0;
 };
 
-// The core.bootstrap frame: the caller's message with the host's clock in it, and the network card, if there is one.
+// The core.bootstrap frame: the caller's message with the host's clock in it, and what the machine's
+// network card can carry.
 Result<Bytes> bootstrap_frame(const state::LaunchConfig& config, const Network* network, uint64_t unix_time_nanos);
 
 // What a frame of the agent means while the guest boots. nullopt: it is ready.

@@ -65,14 +65,6 @@ Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const
   return network;
 }
 
-wire::NetworkSetup Network::guest_setup() const {
-  wire::NetworkSetup setup;
-  setup.mtu = spec_.mtu;
-  for (const auto* family : {&spec_.v4, &spec_.v6})
-    if (*family) setup.addresses.push_back({(*family)->guest, (*family)->prefix, (*family)->gateway});
-  return setup;
-}
-
 Result<> Network::serve() {
   cable_.second.reset();
   std::promise<Result<>> promise;

@@ -22,7 +22,6 @@
 #include "net/gateway.h"
 #include "state/home.h"
 #include "state/launch_config.h"
-#include "wire/messages.h"
 
 namespace msb::vmm {
 
@@ -40,8 +39,8 @@ class Network {
   // Published, with the ports the host has chosen.
   const std::vector<PortBinding>& ports() const { return ports_; }
 
-  // What the guest's agent is to do with its end.
-  wire::NetworkSetup guest_setup() const;
+  // The largest packet in one frame, in bytes; depends on the machine.
+  uint16_t mtu() const { return spec_.mtu; }
 
   // Starts the thread, with the walls round it; the machine has its end by now.
   Result<> serve();
