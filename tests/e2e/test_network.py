@@ -115,7 +115,7 @@ def test_the_hosts_loopback_is_reached_by_name_when_allowed(msb):
 def test_the_hosts_loopback_is_refused_by_default_and_that_is_told(msb):
     with web_server() as port:
         msb.ok("create", "busybox", "--name", "closed")
-        outcome = msb.run("exec", "closed", "--", "wget", "-qO-", "-T", "10", f"http://{HOST}:{port}/")
+        outcome = msb.run("exec", "closed", "--", "wget", "-qO-", f"http://{HOST}:{port}/")
         assert outcome.code != 0 and "refused" in outcome.err.lower(), repr(outcome)
         told = denials(msb, "closed")
         assert any(event["port"] == port and event["rule"] == "default egress" for event in told), told
@@ -182,7 +182,7 @@ def test_an_allowlist_of_names_holds_against_spoofed_ones(msb):
                "--net-default", "deny", "--net-rule", f"allow@good.example.com:tcp:{port}")
 
         def get(where, *header):
-            return msb.run("exec", "listed", "--", "wget", "-qO-", "-T", "10", *header, f"http://{where}:{port}/")
+            return msb.run("exec", "listed", "--", "wget", "-qO-", *header, f"http://{where}:{port}/")
 
         assert get(address).code != 0, "an address that was never resolved"
         assert get("good.example.com").out == f"hello good.example.com:{port}"
