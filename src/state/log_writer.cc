@@ -43,11 +43,15 @@ void LogWriter::rotate() {
 }
 
 size_t LogWriter::write(const LogEntry& entry) {
-  std::string line = format_log_entry(entry);
+  const std::string line = format_log_entry(entry);
+  write_line(line);
+  return line.size();
+}
+
+void LogWriter::write_line(std::string_view line) {
   if (size_ > 0 && size_ + line.size() > limits_.file_bytes) rotate();
   // One write per line: the reader never sees two mixed.
   if (auto written = write_full(file_.get(), as_bytes(line))) size_ += line.size();
-  return line.size();
 }
 
 void LogWriter::system(std::string text) {

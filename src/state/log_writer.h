@@ -25,6 +25,8 @@ class LogWriter {
 
   // The size of the line.
   size_t write(const LogEntry& entry);
+  // A line of another format, with its newline.
+  void write_line(std::string_view line);
   // One line of the sandbox process's own, stamped now.
   void system(std::string text);
 

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "state/sandboxes.h"
+
 namespace msb::vmm {
 namespace {
 
@@ -37,10 +39,12 @@ std::string to_json(const net::DenialEvent& event) {
 }
 
 void NetworkLog::denied(const net::DenialEvent& event) {
-  std::string text = to_json(event);
-  if (!budget_.take(text.size())) return;
-  if (const uint64_t missing = budget_.take_refused()) writer_.system(cat("{\"missing_bytes\":", missing, "}"));
-  writer_.system(std::move(text));
+  const int64_t now = state::now_ms();
+  const std::string line = to_json(event, now) + "\n";
+  if (!budget_.take(line.size())) return;
+  if (const uint64_t missing = budget_.take_refused())
+    writer_.write_line(cat("{\"time_ms\":", now, ",\"missing_bytes\":", missing, "}\n"));
+  writer_.write_line(line);
 }
 
 }  // namespace msb::vmm

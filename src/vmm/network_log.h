@@ -8,8 +8,9 @@
 
 namespace msb::vmm {
 
-// {"direction":"egress","protocol":"tcp","address":"10.0.0.1","port":22,"name":"x.example","rule":"deny@private"}
-std::string to_json(const net::DenialEvent& event);
+// {"time_ms":1732222222222,"direction":"egress","protocol":"tcp","address":"10.0.0.1","port":22,"name":"x.example",
+// "rule":"deny@private"}; what there is none of is left out. A "guest_port" is that of an ingress event.
+std::string to_json(const net::DenialEvent& event, int64_t time_ms);
 
 class NetworkLog {
  public:

@@ -89,9 +89,7 @@ def own_address():
 
 
 def denials(msb, name):
-    path = msb.home / "sandboxes" / name / "logs/network.log"
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
-    return [json.loads(entry["data"]) for entry in entries] if entries and "data" in entries[0] else entries
+    return [json.loads(line) for line in (msb.home / "sandboxes" / name / "logs/network.log").read_text().splitlines()]
 
 
 def test_the_guest_has_one_card_and_its_gateway(msb):
@@ -118,7 +116,7 @@ def test_the_hosts_loopback_is_refused_by_default_and_that_is_told(msb):
         outcome = msb.run("exec", "closed", "--", "wget", "-qO-", f"http://{HOST}:{port}/")
         assert outcome.code != 0 and "refused" in outcome.err.lower(), repr(outcome)
         told = denials(msb, "closed")
-        assert any(event["port"] == port and event["rule"] == "default egress" for event in told), told
+        assert any(event.get("port") == port and event["rule"] == "default egress" for event in told), told
 
 
 def test_a_port_that_nobody_listens_on_is_refused(msb):
