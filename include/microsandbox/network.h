@@ -151,4 +151,22 @@ struct NetworkConfig {
   bool operator==(const NetworkConfig&) const = default;
 };
 
+// Something to ask a policy about: "api.github.com", "1.1.1.1:53/udp", "[2606:4700::1111]:443". Port 443 and TCP unless
+// it says otherwise.
+struct NetworkTarget {
+  std::string host = {};  // an address or a name
+  uint16_t port = 443;
+  NetworkProtocol protocol = NetworkProtocol::tcp;
+
+  MSB_API static Result<NetworkTarget> parse(std::string_view text);
+  MSB_API std::string to_string() const;
+};
+
+// What a policy says to it, and why.
+struct NetworkCheck {
+  bool allowed = false;
+  std::string rule = {};  // that decides: "allow@public"; or "default egress"
+  std::string why = {};   // in words
+};
+
 }  // namespace msb

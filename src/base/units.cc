@@ -45,6 +45,21 @@ Result<uint32_t> parse_mib(std::string_view text) {
   return static_cast<uint32_t>(mib);
 }
 
+Result<uint64_t> parse_bytes(std::string_view text) {
+  MSB_TRY(auto quantity, split(text, "number of bytes; write it like 64K or 10M"));
+  std::string unit = quantity.suffix;
+  if (unit.ends_with('b')) unit.pop_back();
+  if (unit.size() == 2 && unit.ends_with('i')) unit.pop_back();
+  static constexpr std::string_view kUnits = "kmgt";
+  const size_t power = unit.empty() ? 0 : unit.size() == 1 ? kUnits.find(unit[0]) + 1 : 0;
+  if (power == 0 && !unit.empty())
+    return fail(ErrorKind::invalid_config, cat("'", text, "' has an unknown unit; use K, M or G, for example 10M"));
+  const double bytes = std::ldexp(quantity.value, static_cast<int>(power) * 10);
+  if (bytes != std::floor(bytes) || bytes < 1 || bytes > 1e15)
+    return fail(ErrorKind::invalid_config, cat("'", text, "' is out of range, or no whole number of bytes"));
+  return static_cast<uint64_t>(bytes);
+}
+
 Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   MSB_TRY(auto quantity, split(text, "duration; write it like 30s, 5m or 2h"));
   const auto& suffix = quantity.suffix;

@@ -18,6 +18,9 @@ inline constexpr uint64_t kGiB = 1024 * kMiB;
 // Returns MiB. Fractions are allowed where they give whole MiB. 0 is refused.
 Result<uint32_t> parse_mib(std::string_view text);
 
+// "1500", "64K", "10M", "1.5G": bytes, in the same units.
+Result<uint64_t> parse_bytes(std::string_view text);
+
 // "90", "90s", "5m", "2h", "1d" and, as parts of a second, "250ms".
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
 

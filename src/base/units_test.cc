@@ -53,5 +53,14 @@ TEST(Units, sizes_and_durations_read_well) {
   EXPECT_EQ(format_duration(milliseconds(7'260'000)), "2h01m");
 }
 
+TEST(ParseBytesTest, UnitsAreBinaryAndAPlainNumberIsBytes) {
+  EXPECT_EQ(parse_bytes("1500"), 1500U);
+  EXPECT_EQ(parse_bytes("64K"), 65536U);
+  EXPECT_EQ(parse_bytes("10MiB"), 10U << 20);
+  EXPECT_EQ(parse_bytes("1.5gb"), uint64_t{3} << 29);
+  for (const char* text : {"", "0", "-1", "1.5", "10X", "10i", "M", "1e3000", "99999999T"})
+    EXPECT_FALSE(parse_bytes(text)) << text;
+}
+
 }  // namespace
 }  // namespace msb

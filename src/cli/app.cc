@@ -35,6 +35,7 @@ const Commands kCommands[] = {
     {add_status, {"status", "ps"}},
     {add_inspect, {"inspect"}},
     {add_logs, {"logs"}},
+    {add_net, {"net"}},
     {add_ping, {"ping"}},
     // Storage.
     {add_volume, {"volume", "vol"}},

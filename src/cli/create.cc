@@ -14,6 +14,7 @@ void add_create(CLI::App& root, Invocation& invocation) {
   flags->add_to(*command);
   on_run(*command, invocation, [flags]() -> Result<int> {
     MSB_TRY(auto config, flags->config());
+    flags->warn_of(config);
     config.detached = true;
     bool generated = config.name.empty();
     auto started = std::chrono::steady_clock::now();

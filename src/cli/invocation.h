@@ -35,7 +35,9 @@ Error wrong_usage(std::string message);
 template <class T>
 Result<T> usage(Result<T> judged) {
   // Other kinds are no verdict on the value (a host without memory, a file that cannot be read).
-  if (judged || judged.error().kind() != ErrorKind::invalid_config) return judged;
+  if (judged ||
+      (judged.error().kind() != ErrorKind::invalid_config && judged.error().kind() != ErrorKind::network_policy))
+    return judged;
   return fail(wrong_usage(std::move(judged).error()));
 }
 

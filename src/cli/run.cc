@@ -48,6 +48,7 @@ Result<std::vector<std::string>> RunCommand::resolve_command(const Sandbox& sand
 Result<int> RunCommand::run(const std::vector<std::string>& words) {
   MSB_TRY(auto config, flags.config());
   MSB_CHECK(session.check());
+  flags.warn_of(config);
   config.ephemeral = config.name.empty() && !detach;
   config.detached = detach;
   if (detach) {

@@ -66,6 +66,7 @@ void SandboxFlags::add_to(CLI::App& command) {
   add_repeatable(command, "--mount-disk", disks_, "IMAGE:PATH[:OPTIONS]: a disk image (.raw .img .qcow2)");
   patches_.add_to(command);
   scripts_.add_to(command);
+  network_.add_to(command);
   command.add_option("--pull", pull_, "always, if-missing or never (if-missing)");
   command.add_option("--machine", machine_, "auto, kvm or portable (auto)");
   command.add_option("--isolation", isolation_, "The least that will do: process or hardware (process)");
@@ -152,6 +153,10 @@ Result<SandboxConfig> SandboxFlags::config() const {
   return usage(checked_config());
 }
 
+void SandboxFlags::warn_of(const SandboxConfig& config) const {
+  if (const auto text = network_.warning(config.network)) warn(quiet(), *text);
+}
+
 Result<SandboxConfig> SandboxFlags::checked_config() const {
   SandboxConfig config;
   config.name = name_;
@@ -163,6 +168,7 @@ Result<SandboxConfig> SandboxFlags::checked_config() const {
   MSB_CHECK(apply_replace(config));
   MSB_TRY(config.patches, patches_.patches());
   MSB_TRY(config.scripts, scripts_.scripts(shell_));
+  MSB_TRY(config.network, network_.config());
   MSB_TRY(auto process, process_.options());
   config.env = std::move(process.env);
   config.workdir = process.cwd.value_or("");

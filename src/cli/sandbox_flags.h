@@ -9,6 +9,7 @@
 
 #include "cli/exec_flags.h"
 #include "cli/invocation.h"
+#include "cli/network_flags.h"
 #include "cli/output.h"
 #include "cli/patch_flags.h"
 #include "cli/script_flags.h"
@@ -20,6 +21,9 @@ class SandboxFlags {
   void add_to(CLI::App& command);
   // What the flags say, checked: what is wrong with them is wrong usage. `--env KEY` copies the host's value.
   Result<SandboxConfig> config() const;
+
+  // Says on stderr what of a configuration that is valid may not be what was meant.
+  void warn_of(const SandboxConfig& config) const;
 
   const std::string& image() const { return image_; }
   const std::string& name() const { return name_; }
@@ -55,6 +59,7 @@ class SandboxFlags {
   std::vector<std::string> disks_;
   PatchFlags patches_;
   ScriptFlags scripts_;
+  NetworkFlags network_;
   std::string pull_ = "if-missing";
   std::string machine_ = "auto";
   std::string isolation_ = "process";
