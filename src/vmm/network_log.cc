@@ -23,8 +23,9 @@ std::string_view name_of(NetworkProtocol protocol) {
 
 }  // namespace
 
-std::string to_json(const net::DenialEvent& event) {
+std::string to_json(const net::DenialEvent& event, int64_t time_ms) {
   nlohmann::ordered_json json;
+  json["time_ms"] = time_ms;
   json["direction"] = event.direction == NetworkDirection::ingress ? "ingress" : "egress";
   if (event.protocol) json["protocol"] = name_of(*event.protocol);
   if (event.remote) {

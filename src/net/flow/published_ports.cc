@@ -1,6 +1,7 @@
 #include "net/flow/published_ports.h"
 
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -10,6 +11,11 @@
 
 namespace msb::net {
 namespace {
+
+// Any will do; one that no path leads to, which the walls would have to let through.
+Fd spare_descriptor() {
+  return Fd(::eventfd(0, EFD_CLOEXEC));
+}
 
 // Connections or datagrams of one turn.
 constexpr int kTurn = 64;
@@ -70,7 +76,7 @@ Result<std::unique_ptr<PublishedPorts>> PublishedPorts::create(FlowContext& cont
                                                                std::vector<BoundPort> ports, Addresses addresses) {
   std::unique_ptr<PublishedPorts> published(
       new PublishedPorts(context, egress, std::move(stack), std::move(addresses)));
-  MSB_TRY(published->spare_, open_file("/dev/null"));
+  published->spare_ = spare_descriptor();
   for (auto& bound : ports) {
     auto port = std::make_unique<Port>(Port{std::move(bound), {}});
     PublishedPorts* self = published.get();
@@ -118,7 +124,7 @@ void PublishedPorts::accept(const Port& port) {
       spare_.reset();
       Fd refused(::accept4(port.bound.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
       refused.reset();
-      if (auto again = open_file("/dev/null")) spare_ = std::move(*again);
+      spare_ = spare_descriptor();
       continue;
     }
     const Endpoint from = to_endpoint(address);
