@@ -102,7 +102,7 @@ struct NetworkPolicy {
 struct PortBinding {
   enum class Protocol { tcp, udp };
   std::string bind = "127.0.0.1";  // an address of the host, IPv4 or IPv6
-  uint16_t host_port = 0;          // 0: any free one; Sandbox::ports() tells which
+  uint16_t host_port = 0;          // 0: any free one; SandboxInfo::ports tells which
   uint16_t guest_port = 0;
   Protocol protocol = Protocol::tcp;
 

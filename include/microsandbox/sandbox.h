@@ -57,6 +57,7 @@ struct SandboxInfo {
   std::string machine;               // "portable", "kvm"; empty before the first start
   std::string isolation;             // "process", "hardware"
   std::vector<Wall> walls;
+  std::vector<std::string> ports;  // published, while running: as PortBinding::parse() reads them, none of them 0
   std::string termination_reason;  // of the last run: "completed", "killed", "max_duration", ...
   std::optional<int> exit_code;    // of the startup command
   std::string config_json;         // the whole configuration, secrets left out

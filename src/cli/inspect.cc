@@ -12,9 +12,9 @@
 namespace msb::cli {
 namespace {
 
-std::optional<NetworkConfig> network_of(const SandboxInfo& info) {
-  auto stored = stored_config_from_json(info.config_json);
-  return stored ? std::optional(std::move(stored->config.network)) : std::nullopt;
+std::string policy_of(const SandboxInfo& info) {
+  const auto stored = stored_config_from_json(info.config_json);
+  return stored ? describe_policy(stored->config.network) : "";
 }
 
 Json to_json(const SandboxInfo& info) {
@@ -38,10 +38,8 @@ Json to_json(const SandboxInfo& info) {
   if (info.pid) json["pid"] = *info.pid;
   if (!info.termination_reason.empty()) json["termination_reason"] = info.termination_reason;
   if (info.exit_code) json["exit_code"] = *info.exit_code;
-  if (const auto network = network_of(info)) {
-    json["network"] = {{"policy", describe_policy(*network)}, {"ports", Json::array()}};
-    for (const PortBinding& port : network->ports) json["network"]["ports"].push_back(port.to_string());
-  }
+  json["ports"] = info.ports;
+  json["network"] = {{"policy", policy_of(info)}};
   json["config"] = Json::parse(info.config_json, nullptr, /*allow_exceptions=*/false);
   return json;
 }
@@ -58,10 +56,8 @@ void print_text(const SandboxInfo& info) {
   print_field("Isolation", info.isolation);
   print_field("CPUs", cat(info.cpus));
   print_field("Memory", cat(info.memory_mib, " MiB"));
-  if (const auto network = network_of(info)) {
-    print_field("Network", describe_policy(*network));
-    for (const PortBinding& port : network->ports) print_field("Port", port.to_string());
-  }
+  print_field("Network", policy_of(info));
+  for (const auto& port : info.ports) print_field("Port", port);
   print_field("Created", local_time(info.created_at_ms));
   if (info.started_at_ms) print_field("Started", local_time(*info.started_at_ms));
   if (info.pid) print_field("Process", cat(*info.pid));

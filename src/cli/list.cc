@@ -65,6 +65,12 @@ struct ListCommand {
   }
 };
 
+std::string joined(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const auto& text : texts) out += cat(out.empty() ? "" : ", ", text);
+  return out;
+}
+
 struct StatusCommand {
   std::string name;
   bool all = false, quiet = false;
@@ -83,7 +89,7 @@ struct StatusCommand {
             {"machine", info.machine},
             {"isolation", info.isolation},
             {"created_at", rfc3339(info.created_at_ms)},
-            {"ports", Json::array()}};
+            {"ports", info.ports}};
   }
 
   Result<std::vector<SandboxInfo>> chosen() const {
@@ -101,11 +107,12 @@ struct StatusCommand {
   Result<int> run() const {
     MSB_TRY(auto form, parse_format(format));
     MSB_TRY(auto sandboxes, chosen());
-    Listing listing({"NAME", "IMAGE", "COMMAND", "CPUS", "MEM", "STATUS", "MACHINE", "ISOLATION"});
+    Listing listing({"NAME", "IMAGE", "COMMAND", "CPUS", "MEM", "STATUS", "MACHINE", "ISOLATION", "PORTS"});
     for (const auto& info : sandboxes)
       listing.add(info.name,
                   {info.name, printable(info.image, 36), printable(quoted_command(info.command), 40), cat(info.cpus),
-                   cat(info.memory_mib, " MiB"), std::string(to_string(info.status)), info.machine, info.isolation},
+                   cat(info.memory_mib, " MiB"), std::string(to_string(info.status)), info.machine, info.isolation,
+                   printable(joined(info.ports), 32)},
                   to_json(info));
     listing.print(form, quiet ? Quiet::yes : Quiet::no);
     return 0;

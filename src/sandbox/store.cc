@@ -37,6 +37,7 @@ SandboxInfo to_info(const state::SandboxRow& row) {
   info.machine = row.machine;
   info.isolation = row.isolation;
   info.walls = row.walls;
+  if (state::claims_to_be_alive(row.status)) info.ports = row.ports;
   info.termination_reason = row.termination_reason;
   info.exit_code = row.exit_code;
   info.config_json = row.config_json;
