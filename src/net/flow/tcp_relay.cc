@@ -104,7 +104,10 @@ void TcpRelay::read_socket() {
       break;
     }
     const ssize_t got = ::recv(socket_.get(), room.data(), room.size(), MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) break;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+      connection_->commit(0);  // gives the room back: an idle connection needs none
+      break;
+    }
     if (got < 0) return give_up();
     if (got == 0) {
       host_end_ = true;

@@ -67,7 +67,7 @@ class TcpConnection {
   virtual const Endpoint& remote() const = 0;  // whom the guest believes to talk to
 
   // Where the next bytes for the guest may be put, contiguous; empty when the send buffer is full. recv() straight into
-  // it, then commit() what came: it is sent as the guest's window allows.
+  // it, then commit() what came: it is sent as the guest's window allows. commit(0) gives the room back.
   virtual MutableByteView send_room() = 0;
   virtual void commit(size_t bytes) = 0;
   // Bytes committed and not yet acknowledged.
