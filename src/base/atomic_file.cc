@@ -26,4 +26,8 @@ Result<> write_file_then_rename(const std::string& path, mode_t mode, Sync sync,
   return {};
 }
 
+Result<> write_file_atomic(const std::string& path, std::string_view contents, mode_t mode) {
+  return write_file_then_rename(path, mode, Sync::no, [&](int fd) { return write_full(fd, as_bytes(contents)); });
+}
+
 }  // namespace msb

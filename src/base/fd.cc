@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/atomic_file.h"
 
 namespace msb {
 namespace {
@@ -150,10 +149,6 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
   auto bytes = read_all(fd.get(), limit);
   if (!bytes) return fail(std::move(bytes).error().context(cat("read ", path)));
   return std::string(as_text(*bytes));
-}
-
-Result<> write_file_atomic(const std::string& path, std::string_view contents, mode_t mode) {
-  return write_file_then_rename(path, mode, Sync::no, [&](int fd) { return write_full(fd, as_bytes(contents)); });
 }
 
 }  // namespace msb
