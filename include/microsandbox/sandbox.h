@@ -108,8 +108,8 @@ class MSB_API Sandbox {
   // A running sandbox made by somebody else; the handle does not own its life.
   static Result<Sandbox> connect(const std::string& name);
   static Result<SandboxInfo> get(const std::string& name);
-  // Whether the guest may reach it. Of a name: may it be asked for, and may it be connected to at a public address. Nothing
-  // is resolved or sent, and the sandbox need not run.
+  // Whether the guest may reach it. Of a name: may it be asked for, and may it be connected to at a public address.
+  // Nothing is resolved or sent, and the sandbox need not run.
   static Result<NetworkCheck> check_network(const std::string& name, const NetworkTarget& target);
   static Result<std::vector<SandboxInfo>> list();  // newest first
   // The stored sandbox and everything of it; it must not be running.

@@ -8,13 +8,13 @@
 #include <cstdlib>
 #include <set>
 
+#include "base/name_distance.h"
 #include "base/temp_dir.h"
 #include "image/archive_load.h"
 #include "image/archive_save.h"
 #include "image/clock.h"
 #include "image/curl_transport.h"
 #include "image/image_detail.h"
-#include "base/name_distance.h"
 #include "image/puller.h"
 #include "state/snapshots.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "image/json.h"
 #include "base/name_distance.h"
+#include "image/json.h"
 
 namespace msb::image {
 namespace {

@@ -31,7 +31,9 @@ constexpr const char* kAllowed[] = {
     // Memory, and the end of the thread or the process.
     "mmap", "munmap", "mprotect", "mremap", "madvise", "brk", "futex", "set_robust_list", "rseq", "sigaltstack",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "gettid", "getpid", "sched_yield", "sched_getaffinity", "exit",
-    "exit_group", "getrandom"};
+    "exit_group", "getrandom",
+    // UndefinedBehaviorSanitizer looks by a pipe whether it may read an object.
+    "pipe2"};
 
 // /etc/resolv.conf may be replaced at any time by another file, or be a link to one that is.
 std::vector<PathGrant> name_server_files() {
