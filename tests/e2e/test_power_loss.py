@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import subprocess
 
 import pytest
@@ -79,8 +80,14 @@ def test_what_was_synced_is_there(fresh, tmp_path, target, seed):
         top, n = line.split()
         synced[top] = int(n) + 1
     vmm = fresh.inspect("victim")["pid"]
-    for pid in [vmm] if target == "vmm" else descendants(vmm):
+    machine = descendants(vmm)
+    ends = [os.pidfd_open(pid) for pid in machine]
+    for pid in [vmm] if target == "vmm" else machine:
         kill(pid)
+    # A machine whose sandbox process was killed is killed by the kernel, when it has returned from the sync it is in.
+    for end in ends:
+        assert select.select([end], [], [], 60)[0], "the machine does not end"
+        os.close(end)
     rest, _ = client.communicate(timeout=60)
     for line in rest.decode().splitlines(keepends=True):
         if line.endswith("\n"):
