@@ -12,8 +12,11 @@ using testing::Answer;
 using testing::dns_query;
 using testing::wire_name;
 
+// The name that stands `offset` bytes behind a message's header.
 std::string text_of(const Bytes& bytes, size_t offset) {
-  const auto name = read_dns_name(bytes, offset);
+  Bytes message(kDnsHeaderSize);
+  message.insert(message.end(), bytes.begin(), bytes.end());
+  const auto name = read_dns_name(message, kDnsHeaderSize + offset);
   return name ? name->text : "(none)";
 }
 
@@ -28,17 +31,26 @@ TEST(DnsNameTest, ADotInALabelPartsNoLabels) {
   EXPECT_EQ(text_of({2, 'a', '\\', 0}, 0), "a\\092");
 }
 
-TEST(DnsNameTest, PointersLeadBackwards) {
+TEST(DnsNameTest, PointersLeadBackwardsAndNotIntoTheHeader) {
   Bytes bytes = wire_name("example.com");
   const size_t at = bytes.size();
-  bytes.insert(bytes.end(), {1, 'a', 0xc0, 0x00});
+  bytes.insert(bytes.end(), {1, 'a', 0xc0, 12});
   EXPECT_EQ(text_of(bytes, at), "a.example.com");
-  EXPECT_EQ(read_dns_name(bytes, at)->end, at + 4);
-  EXPECT_EQ(text_of({0xc0, 0x00}, 0), "(none)");                // to itself
-  EXPECT_EQ(text_of({0xc0, 0x02, 0xc0, 0x00}, 2), "(none)");    // to and fro
-  EXPECT_EQ(text_of({1, 'a', 0xc0, 0x00}, 0), "(none)");        // to its own beginning
-  EXPECT_EQ(text_of({0xc0, 0x03, 0, 1, 'a', 0}, 0), "(none)");  // forwards
+  EXPECT_EQ(text_of({0xc0, 12}, 0), "(none)");                // to itself
+  EXPECT_EQ(text_of({0xc0, 14, 0xc0, 12}, 2), "(none)");      // to and fro
+  EXPECT_EQ(text_of({1, 'a', 0xc0, 12}, 0), "(none)");        // to its own beginning
+  EXPECT_EQ(text_of({0xc0, 15, 0, 1, 'a', 0}, 0), "(none)");  // forwards
+  EXPECT_EQ(text_of({0xc0, 11}, 0), "(none)");                // into the header, where a zero is
   EXPECT_EQ(text_of({0xc0}, 0), "(none)");
+}
+
+TEST(DnsNameTest, EndsBehindItsPointer) {
+  Bytes message(kDnsHeaderSize);
+  const Bytes name = wire_name("example.com");
+  message.insert(message.end(), name.begin(), name.end());
+  const size_t at = message.size();
+  message.insert(message.end(), {1, 'a', 0xc0, 12, 0xff});
+  EXPECT_EQ(read_dns_name(message, at)->end, at + 4);
 }
 
 TEST(DnsNameTest, LabelsAndLengthsAreBounded) {

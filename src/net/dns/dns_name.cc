@@ -1,5 +1,7 @@
 #include "net/dns/dns_name.h"
 
+#include "net/dns/dns_message.h"
+
 namespace msb::net {
 namespace {
 
@@ -35,7 +37,8 @@ std::optional<DnsName> read_dns_name(ByteView message, size_t offset) {
       if (at + 1 >= message.size()) return std::nullopt;
       const size_t to = load_be<uint16_t>(&message[at]) & 0x3fff;
       if (out.end == 0) out.end = at + 2;
-      if (to >= before) return std::nullopt;
+      // A name in the header would be another one as soon as a reply's flags are set.
+      if (to >= before || to < kDnsHeaderSize) return std::nullopt;
       at = before = to;
       continue;
     }

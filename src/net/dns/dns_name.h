@@ -12,7 +12,8 @@ struct DnsName {
   std::string text;  // as DnsQuestion::name
   size_t end = 0;    // offset behind it, where it stands
 };
-// Nothing when it runs past the end, is longer than 255 bytes, or a pointer does not lead strictly backwards.
+// Nothing when it runs past the end, is longer than 255 bytes, or a pointer does not lead strictly backwards,
+// or leads into the header.
 std::optional<DnsName> read_dns_name(ByteView message, size_t offset);
 
 }  // namespace msb::net
