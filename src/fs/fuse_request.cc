@@ -64,8 +64,7 @@ std::optional<std::string> FuseRequest::take_string() {
 
 std::optional<std::string> FuseRequest::take_name() {
   auto name = take_string();
-  if (!name || name->empty() || name->size() > 255 || *name == "." || *name == ".." || name->find('/') != name->npos)
-    return std::nullopt;
+  if (!name || name->empty() || *name == "." || *name == ".." || name->find('/') != name->npos) return std::nullopt;
   return name;
 }
 

@@ -50,7 +50,8 @@ class FuseRequest {
   }
   // A string with its terminator.
   std::optional<std::string> take_string();
-  // The same, as one component of a path: not empty, not "." or "..", no '/', at most 255 bytes.
+  // The same, as one component of a path: not empty, not "." or "..", no '/'. How long it may be the
+  // host's file system knows.
   std::optional<std::string> take_name();
   // `count` bytes.
   std::optional<ByteView> take_bytes(size_t count);

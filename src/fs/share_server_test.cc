@@ -125,9 +125,24 @@ TEST_F(ShareServerTest, NamesThatAreNoNamesAreRefused) {
     EXPECT_EQ(guest_->rename(kTop, name, kTop, "b").error, EINVAL) << name;
     EXPECT_EQ(guest_->link(guest_->lookup(kTop, "a").node(), kTop, name).error, EINVAL) << name;
   }
-  EXPECT_EQ(guest_->lookup(kTop, std::string(256, 'n')).error, EINVAL);
   // Without a terminator.
   EXPECT_EQ(guest_->call(FUSE_LOOKUP, kTop, to_bytes("a")).error, EINVAL);
+}
+
+TEST_F(ShareServerTest, NamesTooLongForTheDirectoryAreSaidToBe) {
+  put("a");
+  const uint64_t file = guest_->lookup(kTop, "a").node();
+  for (const size_t size : {size_t{256}, size_t{5000}, size_t{70000}}) {
+    const std::string name(size, 'n');
+    EXPECT_EQ(guest_->lookup(kTop, name).error, ENAMETOOLONG) << size;
+    EXPECT_EQ(guest_->create(kTop, name).error, ENAMETOOLONG) << size;
+    EXPECT_EQ(guest_->mkdir(kTop, name).error, ENAMETOOLONG) << size;
+    EXPECT_EQ(guest_->unlink(kTop, name).error, ENAMETOOLONG) << size;
+    EXPECT_EQ(guest_->symlink(kTop, name, "x").error, ENAMETOOLONG) << size;
+    EXPECT_EQ(guest_->rename(kTop, "a", kTop, name).error, ENAMETOOLONG) << size;
+    EXPECT_EQ(guest_->rename(kTop, name, kTop, "b").error, ENAMETOOLONG) << size;
+    EXPECT_EQ(guest_->link(file, kTop, name).error, ENAMETOOLONG) << size;
+  }
 }
 
 TEST_F(ShareServerTest, NoSymlinkIsFollowed) {

@@ -5,7 +5,7 @@
 #include "driver.h"
 #include "scenarios.h"
 
-enum { IO = 5, BAD_FILE = 9, NO_DIRECTORY = 20, CROSSES = 18, READ_ONLY = 30, STALE = 116, INVALID = 22 };
+enum { IO = 5, BAD_FILE = 9, NO_DIRECTORY = 20, CROSSES = 18, READ_ONLY = 30, STALE = 116, INVALID = 22, TOO_LONG = 36 };
 enum { UNANSWERED = 10000, BROKEN };
 enum { ARGUMENTS = 1024, ANSWER = 8192 };
 #define ROOT 1ull
@@ -165,7 +165,7 @@ static void bad_names(struct session* session, uint64_t share) {
       if (what->names == 2) CHECK(session->world, with_names(session, what, share, "file", 5, kBad[i]) == INVALID);
     }
     longest[256] = 0;
-    CHECK(session->world, with_names(session, what, share, longest, 257, "fine") == INVALID);
+    CHECK(session->world, with_names(session, what, share, longest, 257, "fine") == TOO_LONG);
     longest[256] = 'x';
     CHECK(session->world, with_names(session, what, share, longest, sizeof(longest), "") == INVALID);  // no end
     CHECK(session->world, with_names(session, what, share, "file", 0, "") == INVALID);                 // no name
