@@ -2,9 +2,16 @@
 
 #include <gmock/gmock.h>
 
+#include <thread>
+
+#include "net/testing/host_namespace.h"
+#include "net/testing/interfaces.h"
+
 namespace msb {
 namespace {
 
+using net::Cidr;
+using net::testing::HostNamespace;
 using ::testing::ElementsAre;
 constexpr HostFamilies kBoth{.v4 = true, .v6 = true};
 
@@ -57,6 +64,29 @@ TEST(PlanNetwork, the_guest_is_told_its_addresses_and_asks_its_gateway) {
   EXPECT_EQ(bootstrap.network->addresses[0].address, "172.16.0.6");
   EXPECT_EQ(bootstrap.network->addresses[1].gateway, "fd42:6d73:62:1::1");
   EXPECT_EQ(bootstrap.network->mtu, 1500U);
+}
+
+// The families of a host with addresses of both and routes to these places.
+std::string families_with_routes(const std::vector<Cidr>& routes) {
+  std::string found = "no namespace";
+  std::thread([&] {  // whose namespace ends with it
+    if (!HostNamespace::enter(HostNamespace::Families::both)) return;
+    for (const Cidr& to : routes) EXPECT_TRUE(net::testing::add_route("lo", to));
+    const HostFamilies families = host_families();
+    found = cat(families.v4 ? "v4 " : "", families.v6 ? "v6" : "");
+  })
+      .join();
+  return found;
+}
+
+TEST(HostFamiliesOfAHost, are_those_with_a_route_to_the_internet) {
+  const Cidr all_v4, all_v6(net::Ip::v6({}), 0);
+  const std::string none = families_with_routes({});
+  if (none == "no namespace") GTEST_SKIP() << "needs a network namespace";
+  EXPECT_EQ(none, "");
+  EXPECT_EQ(families_with_routes({all_v4}), "v4 ");
+  EXPECT_EQ(families_with_routes({all_v6}), "v6");
+  EXPECT_EQ(families_with_routes({all_v4, all_v6}), "v4 v6");
 }
 
 TEST(CheckNetwork, each_rule_has_its_message) {

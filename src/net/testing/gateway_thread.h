@@ -1,27 +1,22 @@
-// GatewayThread: a Gateway on a thread whose host is a network namespace of its own: loopback, and kHost on it, an
-// address that counts as public. Servers and clients of that host are sockets made by host_socket(), used from any
-// thread.
+// GatewayThread: a Gateway on a thread whose host is a network namespace of its own, HostNamespace. Servers and clients
+// of that host are sockets made by host_socket(), used from any thread.
 #pragma once
 
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <future>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 
 #include "base/mailbox.h"
 #include "net/gateway.h"
+#include "net/testing/host_namespace.h"
 
 namespace msb::net::testing {
 
 class GatewayThread {
  public:
-  static Ip host_address() { return Ip::v4(93, 184, 216, 34); }
-
   // What a test has on the host beside the gateway.
   struct Beside {
     std::vector<BoundPort> ports = {};
@@ -29,10 +24,11 @@ class GatewayThread {
   };
   // Runs on the thread before the gateway is made.
   using Prepare = std::function<Beside(Reactor&, NetworkConfig&)>;
-  GatewayThread(Fd link, NetworkConfig config, const LinkConfig& addresses, Prepare prepare) {
+  GatewayThread(Fd link, NetworkConfig config, const LinkConfig& addresses, Prepare prepare,
+                HostNamespace::Families host = HostNamespace::Families::both) {
     std::promise<void> ready;
     thread_ = std::thread([&, this] {
-      enter_host();
+      if (auto entered = HostNamespace::enter(host); !entered) throw std::runtime_error(entered.error().to_string());
       reactor_ = Reactor::create().value();
       mailbox_ = Mailbox::create(*reactor_).value();
       Gateway::Hooks hooks;
@@ -74,20 +70,6 @@ class GatewayThread {
   const std::vector<PortBinding>& ports() const { return ports_; }
 
  private:
-  static void enter_host() {
-    if (::unshare(CLONE_NEWNET) < 0) return;
-    const Fd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ifreq request{};
-    std::ranges::copy(std::string_view("lo"), request.ifr_name);
-    request.ifr_flags = IFF_UP | IFF_RUNNING;
-    ::ioctl(control.get(), SIOCSIFFLAGS, &request);
-    ifreq alias{};
-    std::ranges::copy(std::string_view("lo:1"), alias.ifr_name);
-    const SocketAddress address = to_socket_address({host_address(), 0});
-    std::memcpy(&alias.ifr_addr, address.get(), sizeof(sockaddr));
-    ::ioctl(control.get(), SIOCSIFADDR, &alias);
-  }
-
   std::mutex mutex_;
   std::vector<DenialEvent> denials_;
   std::vector<PortBinding> ports_;

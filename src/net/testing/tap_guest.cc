@@ -1,11 +1,8 @@
 #include "net/testing/tap_guest.h"
 
-#include <arpa/inet.h>
 #include <linux/if_tun.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
-#include <net/route.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -13,6 +10,8 @@
 
 #include <algorithm>
 #include <thread>
+
+#include "net/testing/interfaces.h"
 
 namespace msb::net::testing {
 namespace {
@@ -23,13 +22,6 @@ ifreq request() {
   ifreq request{};
   std::ranges::copy(kName, request.ifr_name);
   return request;
-}
-
-sockaddr address_of(const Ip& ip) {
-  const SocketAddress address = to_socket_address({ip, 0});
-  sockaddr copy;
-  std::memcpy(&copy, address.get(), sizeof(copy));
-  return copy;
 }
 
 Result<> control(int fd, unsigned long number, void* argument, std::string_view what) {
@@ -49,68 +41,10 @@ Result<Fd> open_tap() {
   return tap;
 }
 
-Result<> bring_up(int fd, const char* name) {
-  ifreq up = request();
-  std::fill(std::begin(up.ifr_name), std::end(up.ifr_name), '\0');
-  std::copy_n(name, std::strlen(name), up.ifr_name);
-  up.ifr_flags = IFF_UP | IFF_RUNNING;
-  return control(fd, SIOCSIFFLAGS, &up, "bring the interface up");
-}
-
-Result<> configure_v4(int fd, const LinkAddresses& link) {
-  ifreq address = request();
-  address.ifr_addr = address_of(link.guest);
-  MSB_CHECK(control(fd, SIOCSIFADDR, &address, "set the address"));
-  address.ifr_netmask = address_of(Ip::v4(static_cast<uint32_t>(~uint64_t{0} << (32 - link.prefix))));
-  MSB_CHECK(control(fd, SIOCSIFNETMASK, &address, "set the netmask"));
-  rtentry route{};
-  route.rt_dst = route.rt_genmask = address_of(Ip());
-  route.rt_gateway = address_of(link.gateway);
-  route.rt_flags = RTF_UP | RTF_GATEWAY;
-  return control(fd, SIOCADDRT, &route, "set the default route");
-}
-
-// By netlink, the only way to have an address without detection of duplicates: such a one can be used at once.
-Result<> set_address_v6(const LinkAddresses& link, int index) {
-  struct {
-    nlmsghdr header;
-    ifaddrmsg message;
-    rtattr address_header;
-    uint8_t address[16];
-    rtattr flags_header;
-    uint32_t flags;
-  } request{};
-  request.header.nlmsg_len = sizeof(request);
-  request.header.nlmsg_type = RTM_NEWADDR;
-  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK;
-  request.message.ifa_family = AF_INET6;
-  request.message.ifa_prefixlen = static_cast<uint8_t>(link.prefix);
-  request.message.ifa_index = static_cast<uint32_t>(index);
-  request.address_header = {.rta_len = RTA_LENGTH(16), .rta_type = IFA_LOCAL};
-  std::ranges::copy(link.guest.bytes(), request.address);
-  request.flags_header = {.rta_len = RTA_LENGTH(4), .rta_type = IFA_FLAGS};
-  request.flags = IFA_F_NODAD;
-  Fd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  if (::send(netlink.get(), &request, sizeof(request), 0) < 0) return fail_errno("set the IPv6 address");
-  struct {
-    nlmsghdr header;
-    nlmsgerr error;
-  } answer{};
-  if (::recv(netlink.get(), &answer, sizeof(answer), 0) < 0) return fail_errno("set the IPv6 address");
-  if (answer.error.error != 0) return fail_errno("set the IPv6 address", -answer.error.error);
-  return {};
-}
-
-Result<> configure_v6(const LinkAddresses& link) {
-  const int index = static_cast<int>(::if_nametoindex(kName));
-  MSB_CHECK(set_address_v6(link, index));
-  Fd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  in6_rtmsg route{};
-  std::ranges::copy(link.gateway.bytes(), route.rtmsg_gateway.s6_addr);
-  route.rtmsg_metric = 1;
-  route.rtmsg_flags = RTF_UP | RTF_GATEWAY;
-  route.rtmsg_ifindex = index;
-  return control(fd.get(), SIOCADDRT, &route, "set the IPv6 default route");
+Result<> configure(const LinkAddresses& link) {
+  MSB_CHECK(add_address(kName, link.guest, link.prefix));
+  const Ip all = link.guest.is_v4() ? Ip() : Ip::v6({});
+  return add_route(kName, {all, 0}, link.gateway);
 }
 
 }  // namespace
@@ -145,10 +79,10 @@ Result<> TapGuest::begin(const LinkConfig& config) {
   ifreq mtu = request();
   mtu.ifr_mtu = config.mtu;
   MSB_CHECK(control(fd.get(), SIOCSIFMTU, &mtu, "set the MTU"));
-  MSB_CHECK(bring_up(fd.get(), "lo"));
-  MSB_CHECK(bring_up(fd.get(), kName));
-  if (config.v4) MSB_CHECK(configure_v4(fd.get(), *config.v4));
-  if (config.v6) MSB_CHECK(configure_v6(*config.v6));
+  MSB_CHECK(bring_up("lo"));
+  MSB_CHECK(bring_up(kName));
+  if (config.v4) MSB_CHECK(configure(*config.v4));
+  if (config.v6) MSB_CHECK(configure(*config.v6));
   return {};
 }
 

@@ -23,12 +23,13 @@ Endpoint bind_to(int fd, const Endpoint& endpoint) {
 
 }  // namespace
 
-FakeUpstream::FakeUpstream(Reactor& reactor, Script udp, Script tcp)
+FakeUpstream::FakeUpstream(Reactor& reactor, Script udp, Script tcp, const Ip& at)
     : reactor_(reactor), udp_script_(std::move(udp)), tcp_script_(std::move(tcp)) {
   // A port that is free for both: the kernel picks one for TCP, and hardly anybody else uses UDP ports here.
-  tcp_ = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  endpoint_ = bind_to(tcp_.get(), {Ip::v4(127, 0, 0, 1), 0});
-  udp_ = Fd(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int family = at.is_v4() ? AF_INET : AF_INET6;
+  tcp_ = Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  endpoint_ = bind_to(tcp_.get(), {at, 0});
+  udp_ = Fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   bind_to(udp_.get(), endpoint_);
   if (tcp_script_) must(::listen(tcp_.get(), 16) == 0, "listen");
   udp_watch_ = reactor.watch(udp_.get(), EPOLLIN, [this](uint32_t) { receive(); }).value();

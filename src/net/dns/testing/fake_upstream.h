@@ -1,4 +1,4 @@
-// FakeUpstream: a name server on loopback, over UDP and TCP, that says what a test tells it to.
+// FakeUpstream: a name server, over UDP and TCP, that says what a test tells it to. On 127.0.0.1 if not told otherwise.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ class FakeUpstream {
   // The messages to send back, in this order; over TCP an empty one closes the connection.
   using Script = std::function<std::vector<Bytes>(const DnsMessage& query)>;
 
-  FakeUpstream(Reactor& reactor, Script udp, Script tcp = {});
+  FakeUpstream(Reactor& reactor, Script udp, Script tcp = {}, const Ip& at = Ip::v4(127, 0, 0, 1));
   const Endpoint& endpoint() const { return endpoint_; }
   int udp_queries() const { return udp_queries_; }
   int tcp_queries() const { return tcp_queries_; }

@@ -1,0 +1,73 @@
+// Rules about names: what the gateway's DNS answered, what the first bytes of a connection show, and whether they
+// agree.
+#include <gmock/gmock.h>
+
+#include "net/dns/testing/dns_messages.h"
+#include "net/dns/testing/fake_upstream.h"
+#include "net/gateway.h"
+#include "net/testing/gateway_fixture.h"
+
+namespace msb::net {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace): the words of the fixture
+using ::testing::SizeIs;
+
+class NamedGatewayTest : public FamilyFixture {
+ protected:
+  // A gateway whose DNS gives the host's address for every name, and a guest that has asked for `name`.
+  void start_named(std::string_view rules, const std::string& name) {
+    start(with_rules(rules), [](Reactor& reactor, NetworkConfig& config) {
+      auto upstream = std::make_shared<FakeUpstream>(reactor, [](const DnsMessage& query) {
+        return std::vector<Bytes>{Answer(query).address(query.questions()[0].name, host().to_string()).bytes()};
+      });
+      config.dns.nameservers = {upstream->endpoint().to_string()};
+      return GatewayThread::Beside{{}, upstream};
+    });
+    const Fd resolver = guest_socket(SOCK_DGRAM);
+    ASSERT_EQ(connect_to(resolver, {gateway(), 53}), 0);
+    const Bytes query = dns_query(name, family() == Family::v4 ? DnsType::a : DnsType::aaaa, {});
+    say(resolver, as_text(query));
+    char reply[512];
+    ASSERT_GT(::recv(resolver.get(), reply, sizeof(reply), 0), 12);
+  }
+};
+MSB_BOTH_FAMILIES(NamedGatewayTest);
+
+constexpr std::string_view kRequest = "GET / HTTP/1.1\r\nHost: good.example.com\r\n\r\n";
+constexpr std::string_view kOtherRequest = "GET / HTTP/1.1\r\nHost: evil.example.com\r\n\r\n";
+
+TEST_P(NamedGatewayTest, AllowedNameConnectsOnceItIsShown) {
+  start_named("allow@good.example.com:tcp", "good.example.com");
+  Endpoint at;
+  const Fd listener = serve(host(), at);
+  const Fd client = guest_socket();
+  ASSERT_EQ(connect_to(client, at), 0);
+  say(client, kRequest);
+  const Fd server = accept_one(listener);
+  EXPECT_EQ(hear(server, kRequest.size()), kRequest);
+  say(server, "HTTP/1.1 200 OK\r\n\r\n");
+  EXPECT_EQ(hear(client, 15), "HTTP/1.1 200 OK");
+  say(client, "more");
+  EXPECT_EQ(hear(server, 4), "more");
+}
+
+TEST_P(NamedGatewayTest, AnotherNameAtAnAllowedAddressIsReset) {
+  start_named("allow@good.example.com:tcp", "good.example.com");
+  Endpoint at;
+  const Fd listener = serve(host(), at);
+  const Fd client = guest_socket();
+  ASSERT_EQ(connect_to(client, at), 0);
+  say(client, kOtherRequest);
+  EXPECT_EQ(hear(client, 1), "reset");
+  ASSERT_THAT(gateway_->denials(), SizeIs(1));
+  EXPECT_EQ(gateway_->denials()[0].name, "evil.example.com");
+}
+
+TEST_P(NamedGatewayTest, AddressThatWasNeverResolvedMatchesNoName) {
+  start(with_rules("allow@good.example.com:tcp"));
+  EXPECT_EQ(try_connect({host(), 80}), ECONNREFUSED);
+}
+
+}  // namespace
+}  // namespace msb::net
