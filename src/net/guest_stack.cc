@@ -43,7 +43,7 @@ class Stack final : public GuestStack, private FrameUser, private TcpLink {
   // From the guest; false: dropped.
   bool take_frame(ByteView message);
   bool take_arp(ByteView bytes);
-  bool take_ip(ByteView bytes, bool trusted_checksum);
+  bool take_ip(ByteView bytes, Family family, bool trusted_checksum);
   bool take_packet(const IpPacket& packet, bool trusted_checksum);
   bool take_udp(const IpPacket& packet, bool trusted_checksum);
   bool take_icmp(const IpPacket& packet);
@@ -111,8 +111,9 @@ bool Stack::take_frame(ByteView message) {
     case EtherType::arp:
       return take_arp(ethernet->payload);
     case EtherType::ipv4:
+      return take_ip(ethernet->payload, Family::v4, net.needs_checksum);
     case EtherType::ipv6:
-      return take_ip(ethernet->payload, net.needs_checksum);
+      return take_ip(ethernet->payload, Family::v6, net.needs_checksum);
   }
   return false;
 }
@@ -127,11 +128,11 @@ bool Stack::take_arp(ByteView bytes) {
   return true;
 }
 
-bool Stack::take_ip(ByteView bytes, bool trusted_checksum) {
+bool Stack::take_ip(ByteView bytes, Family family, bool trusted_checksum) {
   const auto packet = parse_ip(bytes);
-  if (!packet) return false;
+  if (!packet || packet->header.source.family() != family) return false;
   const Ip& source = packet->header.source;
-  const LinkAddresses* link = addresses(source.family());
+  const LinkAddresses* link = addresses(family);
   if (!link) return false;
   // Of a connection that was made to the guest's own loopback, for a published port (flow/published_ports.h).
   if (source == kLoopback && !packet->header.is_fragment() && packet->header.protocol == kTcp &&

@@ -101,6 +101,18 @@ TEST(GuestStack, WhatIsSpoofedIsDroppedAndCounted) {
   EXPECT_TRUE(guest.receive().empty());
 }
 
+TEST(GuestStack, AFrameThatNamesTheOtherFamilyIsDropped) {
+  RawGuest guest;
+  const Bytes datagram = make_udp(kUdpV4, 1, 7, {});
+  Bytes frame(12 + 14 + kUdpV4.size());
+  write_ethernet({kConfig.gateway_mac, kConfig.guest_mac, EtherType::ipv6}, &frame[12]);
+  write_ip(kUdpV4, datagram.size(), &frame[12 + 14]);
+  frame.insert(frame.end(), datagram.begin(), datagram.end());
+  guest.send(frame);
+  EXPECT_EQ(guest.services().datagrams, 0);
+  EXPECT_EQ(guest.stack().counters().dropped, 1u);
+}
+
 TEST(GuestStack, AWrongChecksumIsDropped) {
   RawGuest guest;
   Bytes datagram = make_udp(kUdpV4, 1, 7, as_bytes("hello"));
