@@ -1,12 +1,23 @@
-"""Servers on the host for the tests of networks: HTTP, DNS."""
+"""What the tests of networks have on the host: servers for HTTP and DNS, addresses."""
 
 import contextlib
 import http.server
+import shutil
 import socket
 import struct
 import threading
 
 import pytest
+
+# Flags for a sandbox that has both families, whatever the host of the test has.
+BOTH_FAMILIES = ("--net-ipv4-pool", "172.30.0.0/16", "--net-ipv6-pool", "fd77:6d73::/48")
+
+
+def need(*programs):
+    """tools/setup installs them all; the nested test bed has few."""
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
 
 
 def own_address():

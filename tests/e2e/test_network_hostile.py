@@ -3,14 +3,13 @@ tests say what becomes of each packet; these say that nothing gets out, that the
 not grow, and that the sandbox beside it never notices."""
 
 import pathlib
-import shutil
 import socket
 import subprocess
 
 import pytest
 
 from harness import TOP
-from servers import name_server, web_server
+from servers import BOTH_FAMILIES, name_server, need, web_server
 
 HOST = "host.microsandbox.internal"
 # What the process of a sandbox may grow by. Its caps allow some 20 MiB: packets in pieces, connections, denials to be logged.
@@ -20,8 +19,7 @@ GROWTH_KIB = 64 << 10
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory):
     """tests/hostile/frames.c as a program for a guest."""
-    if not shutil.which("clang-19"):
-        pytest.skip("needs clang-19 to build the guest's program")
+    need("clang-19")
     program = tmp_path_factory.mktemp("hostile") / "frames"
     subprocess.run(["clang-19", "-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program, TOP / "tests/hostile/frames.c"], check=True)
     return program
@@ -38,11 +36,10 @@ class Bed:
         silent_port = self.silent.getsockname()[1]
         self.names = name_server({"good.example.com": "93.184.216.34"})
         nameserver, self.asked = self.names.__enter__()
-        pool = ("--net-ipv6-pool", "fd77:6d73::/48")  # so that it has IPv6 wherever the test runs
         rules = f"allow@host:udp:{self.port},allow@host:tcp:{silent_port},allow@good.example.com"
-        msb.ok("create", "busybox", "--name", "hostile", *pool, "--dns-nameserver", nameserver, "--net-default", "deny",
+        msb.ok("create", "busybox", "--name", "hostile", *BOTH_FAMILIES, "--dns-nameserver", nameserver, "--net-default", "deny",
                "--net-rule", rules, "--copy", f"{frames}:/frames")
-        msb.ok("create", "busybox", "--name", "neighbour", *pool, "--net", "host")
+        msb.ok("create", "busybox", "--name", "neighbour", *BOTH_FAMILIES, "--net", "host")
         self.silent_port = silent_port
         self.gateway4, self.guest4 = self._addresses("hostile", 4)
         self.gateway6, self.guest6 = self._addresses("hostile", 6)

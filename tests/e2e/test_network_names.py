@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from servers import name_server, own_address, web_server
+from servers import BOTH_FAMILIES, name_server, own_address, web_server
 
 GOOD, EVIL = "good.example.com", "evil.example.com"
 
@@ -96,7 +96,7 @@ def test_a_name_that_leads_inside_does_not_exist(msb):
     names["both.example.com"] = ["93.184.216.34", "10.0.0.1"]
     names["outside.example.com"] = ["93.184.216.34", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
     with name_server(names) as (nameserver, asked):
-        msb.ok("create", "busybox", "--name", "rebound", "--dns-nameserver", nameserver, "--net-ipv6-pool", "fd77:6d73::/48")
+        msb.ok("create", "busybox", "--name", "rebound", "--dns-nameserver", nameserver, *BOTH_FAMILIES)
         for name, address in names.items():
             out = msb.run("exec", "rebound", "--", "nslookup", "-type=" + ("aaaa" if ":" in address else "a"), name).out
             assert ("NXDOMAIN" in out) == (name != "outside.example.com"), out
