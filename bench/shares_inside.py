@@ -25,12 +25,23 @@ def seconds_of(lines):
     return found
 
 
+def finished(words, environment):
+    """What a command printed that has ended well. One that hangs ends this script: the caller tries once more."""
+    try:
+        ran = subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    except subprocess.TimeoutExpired:
+        sys.exit(HUNG)
+    if ran.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, words))}: {ran.returncode}\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    return ran.stdout
+
+
 def main():
     name, program, load, files, mib, place = sys.argv[1:]
     shared = pathlib.Path("/scratch/shared")
     shared.mkdir()
     if name == "native":
-        print(json.dumps(seconds_of(subprocess.run([load, shared, files, mib], capture_output=True, text=True, check=True).stdout)))
+        print(json.dumps(seconds_of(finished([load, shared, files, mib], None))))
         return
     product = Product(name, program)
     HOME.mkdir(parents=True)
@@ -44,14 +55,8 @@ def main():
     }
     work = f"mkdir -p /measured && exec share_load /measured {files} {mib}"
     words = [program, "run", *product.shape, *flags, root, "--", "sh", "-c", work]
-    try:
-        ran = subprocess.run(words, env=product.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE,
-                             check=False)
-    except subprocess.TimeoutExpired:
-        sys.exit(HUNG)
-    if ran.returncode != 0:
-        raise RuntimeError(f"{name}: {ran.returncode}\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
-    print(json.dumps({**found, **seconds_of(ran.stdout)}))
+    print(json.dumps({**found, **seconds_of(finished(words, product.environment))}))
 
 
-main()
+if __name__ == "__main__":
+    main()
