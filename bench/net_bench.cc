@@ -1,10 +1,14 @@
 // What bench/net is made of: the network stack alone, with its relay, behind a tap device; and the ends of what is
 // measured besides iperf3.
 //
-//   net_bench stack                              prints /proc/PID/fd/N, the network namespace, and serves until stdin
-//   ends net_bench serve PORT                         sends back what it gets net_bench connects ADDRESS PORT SECONDS
-//   connections a second: connect, a byte there and back, reset net_bench latency ADDRESS PORT N SECONDS     N
-//   connections, a byte there and back on each, again and again
+//   net_bench stack
+//       prints /proc/PID/fd/N, the network namespace, and serves until stdin ends
+//   net_bench serve PORT
+//       sends back what it gets
+//   net_bench connects ADDRESS PORT SECONDS
+//       connections a second: connect, a byte there and back, reset
+//   net_bench latency ADDRESS PORT N SECONDS
+//       N connections, a byte there and back on each, again and again
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
