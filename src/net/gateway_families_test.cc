@@ -96,6 +96,19 @@ TEST_P(OneFamilyTest, EveryAddressOfTheGatewayReachesTheLoopbackThatTheHostHas) 
   }
 }
 
+TEST_P(OneFamilyTest, DatagramsToEveryAddressOfTheGatewayDoSoToo) {
+  start(with_rules("allow@host:udp"), nothing_beside, host_has());
+  const Fd server = host_socket(family(), SOCK_DGRAM);
+  const Endpoint at = bind_at(server, {loopback(), 0});
+  for (const auto& ends : {link().v4, link().v6}) {
+    const Fd client = GatewayFixture::guest_socket(ends->gateway.family(), SOCK_DGRAM);
+    ASSERT_EQ(connect_to(client, {ends->gateway, at.port}), 0);
+    say(client, "ping");
+    hear_and_reply(server, "ping", "pong");
+    EXPECT_EQ(hear(client, 4), "pong") << ends->gateway.to_string();
+  }
+}
+
 TEST_P(OneFamilyTest, AClientThatTriesBothAddressesOfANameArrives) {
   start_with_names();
   Endpoint at;

@@ -162,6 +162,29 @@ TEST_P(GatewayTest, DatagramsToTheGatewayReachTheHostsLoopback) {
   EXPECT_EQ(hear(client, 4), "pong");
 }
 
+TEST_P(GatewayTest, DatagramsReachTheHostsLoopbackOfTheOtherFamilyToo) {
+  start(with_rules("allow@host:udp"));
+  const Family other = family() == Family::v4 ? Family::v6 : Family::v4;
+  const Fd server = host_socket(other, SOCK_DGRAM);
+  const Endpoint at = bind_at(server, {HostNamespace::loopback(other), 0});
+  const Fd client = guest_socket(SOCK_DGRAM);
+  ASSERT_EQ(connect_to(client, {gateway(), at.port}), 0);
+  say(client, "ping");
+  hear_and_reply(server, "ping", "pong");
+  EXPECT_EQ(hear(client, 4), "pong");
+  say(client, "again");
+  hear_and_reply(server, "again", "heard");
+  EXPECT_EQ(hear(client, 5), "heard");
+}
+
+TEST_P(GatewayTest, DatagramsToTheGatewayAreRefusedWhenNobodyListensAtAll) {
+  start(with_rules("allow@host:udp"));
+  const Fd client = guest_socket(SOCK_DGRAM);
+  ASSERT_EQ(connect_to(client, {gateway(), 1}), 0);
+  say(client, "anybody?");
+  EXPECT_EQ(hear(client, 1), std::strerror(ECONNREFUSED));
+}
+
 TEST_P(GatewayTest, DatagramToAClosedPortIsRefused) {
   start({});
   const Fd client = guest_socket(SOCK_DGRAM);

@@ -62,30 +62,60 @@ void UdpSessions::handle(const UdpDatagram& datagram) {
     session = *opened;
   }
   touch(*session);
-  const auto& payload = datagram.payload;
-  if (::send(session->socket.get(), payload.data(), payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return;
   // The peer's, of a datagram before this one; or of this one. Full buffers lose datagrams, as they do everywhere.
-  if (errno == ECONNREFUSED)
+  const int error = send(*session, datagram.payload);
+  if (error == ECONNREFUSED)
     stack_().send_unreachable(datagram, Unreachable::port);
-  else if (const auto why = meaning_of(errno))
+  else if (const auto why = meaning_of(error))
     stack_().send_unreachable(datagram, *why);
 }
 
 Result<UdpSessions::Session*> UdpSessions::open(const UdpDatagram& datagram) {
   if (sessions_.size() >= kMaximum) forget(sessions_.begin());
-  MSB_TRY(Fd socket, open_udp(dial_targets(datagram.remote, context_.gateways).front()));
   const Ends ends{datagram.guest, datagram.remote};
-  sessions_.push_back({ends, std::move(socket), Clock::now(), {}});
-  Session& session = sessions_.back();
-  by_ends_[ends] = std::prev(sessions_.end());
-  auto watch = context_.reactor.watch(session.socket.get(), EPOLLIN, [this, &session](uint32_t) { answer(session); });
-  if (!watch) {
-    forget(std::prev(sessions_.end()));
-    return fail(std::move(watch).error());
+  sessions_.push_back({.ends = ends, .used = Clock::now()});
+  const auto session = std::prev(sessions_.end());
+  by_ends_[ends] = session;
+  const auto targets = dial_targets(datagram.remote, context_.gateways);
+  if (targets.size() > 1) session->other = targets[1];
+  auto pointed = point(*session, targets[0]);
+  if (!pointed && session->other) pointed = point(*session, *std::exchange(session->other, std::nullopt));
+  if (!pointed) {
+    forget(session);
+    return fail(std::move(pointed).error());
   }
-  session.watch = std::move(*watch);
   if (sessions_.size() == 1) MSB_CHECK(timer_->arm(kIdle));
-  return &session;
+  return &*session;
+}
+
+// From now on the session's datagrams go there; after a failure where they went before.
+Result<> UdpSessions::point(Session& session, const Endpoint& target) {
+  MSB_TRY(Fd socket, open_udp(target));
+  MSB_TRY(session.watch,
+          context_.reactor.watch(socket.get(), EPOLLIN, [this, &session](uint32_t) { answer(session); }));
+  session.socket = std::move(socket);
+  return {};
+}
+
+// An errno, 0 when it is sent.
+int UdpSessions::send(Session& session, ByteView payload) {
+  if (::send(session.socket.get(), payload.data(), payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    const int error = errno;
+    return error == ECONNREFUSED && turn_to_other(session, payload) ? 0 : error;
+  }
+  if (session.other && session.first.empty()) session.first.assign(payload.begin(), payload.end());
+  return 0;
+}
+
+// Nobody listens where it began: what was said there is said again, and `more`, which could not be any more.
+bool UdpSessions::turn_to_other(Session& session, ByteView more) {
+  if (!session.other) return false;
+  const Endpoint target = *std::exchange(session.other, std::nullopt);
+  const Bytes first = std::exchange(session.first, {});
+  if (!point(session, target)) return false;
+  for (const ByteView said : {ByteView(first), more})
+    if (!said.empty()) (void)send(session, said);
+  return true;
 }
 
 void UdpSessions::answer(Session& session) {
@@ -93,13 +123,17 @@ void UdpSessions::answer(Session& session) {
   for (int turn = 0; turn < kTurn; ++turn) {
     const ssize_t got = ::recv(session.socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0) {
-      if (errno == EINTR) continue;
-      if (errno == ECONNREFUSED)
+      const int error = errno;
+      if (error == EINTR) continue;
+      if (error == ECONNREFUSED && turn_to_other(session, {})) return;
+      if (error == ECONNREFUSED)
         stack_().send_unreachable({session.ends.guest, session.ends.remote, {}}, Unreachable::port);
-      else if (const auto why = meaning_of(errno))
+      else if (const auto why = meaning_of(error))
         stack_().send_unreachable({session.ends.guest, session.ends.remote, {}}, *why);
       break;
     }
+    session.other.reset();
+    session.first.clear();
     stack_().send_udp(session.ends.remote, session.ends.guest, {buffer.data(), static_cast<size_t>(got)});
     touch(session);
   }

@@ -1,6 +1,8 @@
 // UdpSessions: the guest's datagrams, and the host's answers to them. A session is a pair of ends; it has a connected
 // socket of its own, so that only that peer can answer, and an ICMP error of the host's reaches the guest.
 //
+// A session with the gateway begins at the host's loopback of its family, and turns to the other's when nobody listens.
+//
 // A session is judged when it begins. It ends after kIdle without a datagram, or when there are kMaximum others that
 // were used since. Multicast and broadcast are judged as any address; what is allowed goes out, nothing of it comes
 // back. One reactor thread.
@@ -39,15 +41,21 @@ class UdpSessions {
   };
   struct Session {
     Ends ends;
-    Fd socket;
     Clock::time_point used;
-    Reactor::Watch watch;
+    // Where it turns to when nobody listens where it began, and what it said there: both until an answer comes.
+    std::optional<Endpoint> other = {};
+    Bytes first = {};
+    Fd socket = {};
+    Reactor::Watch watch = {};
   };
   using Sessions = std::list<Session>;  // the longest unused first
 
   UdpSessions(FlowContext& context, std::function<GuestStack&()> stack) : context_(context), stack_(std::move(stack)) {}
   bool refused(const UdpDatagram& datagram);
   Result<Session*> open(const UdpDatagram& datagram);
+  Result<> point(Session& session, const Endpoint& target);
+  int send(Session& session, ByteView payload);
+  bool turn_to_other(Session& session, ByteView payload);
   void answer(Session& session);
   void touch(Session& session);
   void forget(Sessions::iterator session);
