@@ -55,6 +55,45 @@ class Request {
   Bytes bytes_;
 };
 
+// Hears of new IPv6 routes. An address of IPv6 is given at once, but the kernel makes its route, without which nothing
+// arrives at it, a moment later and by itself.
+class RouteNews {
+ public:
+  static Result<RouteNews> listen() {
+    RouteNews news;
+    news.netlink_ = Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    sockaddr_nl groups{};
+    groups.nl_family = AF_NETLINK;
+    groups.nl_groups = RTMGRP_IPV6_ROUTE;
+    const timeval patience{.tv_sec = 30, .tv_usec = 0};
+    ::setsockopt(news.netlink_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (::bind(news.netlink_.get(), reinterpret_cast<const sockaddr*>(&groups), sizeof(groups)) < 0)
+      return fail_errno("listen for routes");
+    return news;
+  }
+  // Until there is one to just this address.
+  Result<> wait_for(const Ip& address) {
+    while (true) {
+      alignas(nlmsghdr) uint8_t buffer[4096];
+      const ssize_t size = ::recv(netlink_.get(), buffer, sizeof(buffer), 0);
+      if (size < 0) return fail_errno(cat("wait for the route to ", address.to_string()));
+      if (leads_to(address, reinterpret_cast<const nlmsghdr*>(buffer), static_cast<unsigned>(size))) return {};
+    }
+  }
+
+ private:
+  static bool leads_to(const Ip& address, const nlmsghdr* header, unsigned size) {
+    if (!NLMSG_OK(header, size) || header->nlmsg_type != RTM_NEWROUTE) return false;
+    const auto* route = static_cast<const rtmsg*>(NLMSG_DATA(header));
+    if (route->rtm_type != RTN_LOCAL || route->rtm_dst_len != 128) return false;
+    unsigned left = RTM_PAYLOAD(header);
+    for (const rtattr* at = RTM_RTA(route); RTA_OK(at, left); at = RTA_NEXT(at, left))
+      if (at->rta_type == RTA_DST) return std::memcmp(RTA_DATA(at), address.bytes().data(), 16) == 0;
+    return false;
+  }
+  Fd netlink_;
+};
+
 }  // namespace
 
 Result<> bring_up(const std::string& interface) {
@@ -71,8 +110,12 @@ Result<> add_address(const std::string& interface, const Ip& address, unsigned p
   message.ifa_index = ::if_nametoindex(interface.c_str());
   Request request(RTM_NEWADDR, NLM_F_CREATE, message);
   request.add(IFA_LOCAL, address.bytes());
-  if (!address.is_v4()) request.add(IFA_FLAGS, bytes_of(uint32_t{IFA_F_NODAD}));
-  return request.ask(cat("give ", interface, " the address ", address.to_string()));
+  const std::string what = cat("give ", interface, " the address ", address.to_string());
+  if (address.is_v4()) return request.ask(what);
+  request.add(IFA_FLAGS, bytes_of(uint32_t{IFA_F_NODAD}));
+  MSB_TRY(RouteNews news, RouteNews::listen());
+  MSB_CHECK(request.ask(what));
+  return news.wait_for(address);
 }
 
 Result<> add_route(const std::string& interface, const Cidr& to, const std::optional<Ip>& gateway) {
