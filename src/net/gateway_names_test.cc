@@ -64,6 +64,35 @@ TEST_P(NamedGatewayTest, AnotherNameAtAnAllowedAddressIsReset) {
   EXPECT_EQ(gateway_->denials()[0].name, "evil.example.com");
 }
 
+TEST_P(NamedGatewayTest, AnotherNameCannotHideBesideTheAllowedOne) {
+  start_named("allow@good.example.com:tcp", "good.example.com");
+  Endpoint at;
+  const Fd listener = serve(host(), at);
+  for (const std::string_view hidden : {"GET http://evil.example.com/ HTTP/1.1\r\nHost: good.example.com\r\n\r\n",
+                                        "GET / HTTP/1.1\r\nHost: good.example.com\r\nHost: evil.example.com\r\n\r\n"}) {
+    const Fd client = guest_socket();
+    ASSERT_EQ(connect_to(client, at), 0);
+    say(client, hidden);
+    EXPECT_EQ(hear(client, 1), "reset") << hidden;
+  }
+  EXPECT_THAT(gateway_->denials(), SizeIs(2));
+}
+
+TEST_P(NamedGatewayTest, NameThatIsNotFinishedIsNotWaitedForBeyondTheLimit) {
+  start_named("allow@good.example.com:tcp", "good.example.com");
+  Endpoint at;
+  const Fd listener = serve(host(), at);
+  const Fd long_winded = guest_socket(), half_closed = guest_socket();
+  ASSERT_EQ(connect_to(long_winded, at), 0);
+  say(long_winded, "GET / HTTP/1.1\r\nX: " + std::string(20000, 'x'));
+  EXPECT_EQ(hear(long_winded, 1), "reset");
+  ASSERT_EQ(connect_to(half_closed, at), 0);
+  say(half_closed, "GET / HTTP/1.1\r\nHost: evil.example.com\r\n");
+  ::shutdown(half_closed.get(), SHUT_WR);
+  EXPECT_EQ(hear(half_closed, 1), "reset");
+  EXPECT_THAT(gateway_->denials(), SizeIs(2));
+}
+
 TEST_P(NamedGatewayTest, AddressThatWasNeverResolvedMatchesNoName) {
   start(with_rules("allow@good.example.com:tcp"));
   EXPECT_EQ(try_connect({host(), 80}), ECONNREFUSED);

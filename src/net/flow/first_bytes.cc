@@ -11,11 +11,13 @@ namespace {
 
 constexpr FirstBytes kMore{};
 const FirstBytes kNameless{FirstBytes::State::known, std::nullopt};
+const FirstBytes kUnclear{FirstBytes::State::unclear, std::nullopt};
 
 FirstBytes named(std::string_view text) {
   std::string name = canonical_name(text);
-  if (name.empty() || name.size() > 253 || Ip::parse(name)) return kNameless;
-  if (std::ranges::any_of(name, [](unsigned char c) { return c <= ' ' || c >= 0x7f; })) return kNameless;
+  if (name.empty() || Ip::parse(name)) return kNameless;
+  if (name.size() > 253 || std::ranges::any_of(name, [](unsigned char c) { return c <= ' ' || c >= 0x7f; }))
+    return kUnclear;
   return {FirstBytes::State::known, std::move(name)};
 }
 
@@ -40,7 +42,7 @@ std::optional<FirstBytes> server_name(ByteView extension) {
   ByteReader names(*list);
   const auto type = names.be<uint8_t>();
   const auto name = vector<uint16_t>(names);
-  if (!type || *type != 0 || !name) return std::nullopt;
+  if (!type || *type != 0 || !name || names.remaining() > 0) return std::nullopt;
   return named(as_text(*name));
 }
 
@@ -48,20 +50,20 @@ FirstBytes read_hello(ByteView hello) {
   ByteReader reader(hello);
   // legacy_version and random; session id, cipher suites, compression methods
   if (!reader.take(2 + 32) || !vector<uint8_t>(reader) || !vector<uint16_t>(reader) || !vector<uint8_t>(reader))
-    return kNameless;
+    return kUnclear;
   const auto extensions = vector<uint16_t>(reader);
-  if (!extensions) return kNameless;
+  if (!extensions) return kUnclear;
   ByteReader rest(*extensions);
   std::optional<FirstBytes> found;
   while (rest.remaining() > 0) {
     const auto type = rest.be<uint16_t>();
     const auto body = vector<uint16_t>(rest);
-    if (!type || !body) return kNameless;
+    if (!type || !body) return kUnclear;
     if (*type != kServerName) continue;
     // Twice is forbidden (4.2), and one of them would be a lie.
-    if (found) return kNameless;
+    if (found) return kUnclear;
     found = server_name(*body);
-    if (!found) return kNameless;
+    if (!found) return kUnclear;
   }
   return found.value_or(kNameless);
 }
@@ -77,11 +79,11 @@ FirstBytes read_tls(ByteView bytes) {
       if (handshake.size() - 4 >= length) return read_hello(ByteView(handshake).subspan(4, length));
     }
     const auto type = reader.be<uint8_t>();
-    if (type && *type != kHandshake) return kNameless;
+    if (type && *type != kHandshake) return kUnclear;
     const auto version = reader.be<uint16_t>();
     const auto length = reader.be<uint16_t>();
-    if (version && (*version >> 8) != 3) return kNameless;
-    if (length && (*length == 0 || *length > kMaxRecord)) return kNameless;
+    if (version && (*version >> 8) != 3) return handshake.empty() ? kNameless : kUnclear;
+    if (length && (*length == 0 || *length > kMaxRecord)) return kUnclear;
     if (!type || !version || !length) return kMore;
     const size_t part = std::min<size_t>(*length, reader.remaining());
     const auto body = reader.take(part);
@@ -127,13 +129,28 @@ std::optional<bool> looks_like_http(std::string_view text) {
   return std::nullopt;
 }
 
+// The authority that a request's first line names: nullopt when it names none, "" when it cannot be told.
+std::optional<std::string_view> target_name(std::string_view line) {
+  const std::string_view method = line.substr(0, line.find(' '));
+  std::string_view target = line.substr(method.size() + 1);
+  target = target.substr(0, target.rfind(" HTTP/1."));
+  if (method == "CONNECT") return without_port(target);
+  if (target.starts_with('/') || target == "*") return std::nullopt;
+  const size_t scheme = target.find("://");
+  if (scheme == std::string_view::npos) return "";
+  target = target.substr(scheme + 3);
+  target = target.substr(0, target.find_first_of("/?#"));
+  return without_port(target.substr(target.rfind('@') + 1));  // npos + 1 is 0
+}
+
 FirstBytes read_http(std::string_view text) {
   // HTTP/2 says its authority compressed, after this.
   if (text.starts_with("PRI * HTTP/2.0")) return kNameless;
-  std::optional<std::string_view> host;
   size_t at = text.find('\n');
   if (at == std::string_view::npos) return kMore;
   if (text.substr(0, at).find(" HTTP/1.") == std::string_view::npos) return kNameless;
+  std::optional<std::string_view> name = target_name(text.substr(0, at));
+  if (name && name->empty()) return kUnclear;
   while (true) {
     const size_t start = at + 1;
     at = text.find('\n', start);
@@ -141,15 +158,15 @@ FirstBytes read_http(std::string_view text) {
     const std::string_view line = text.substr(start, at - start);
     if (trimmed(line).empty()) break;
     // A folded line would belong to the one before it: obsolete, and a way to hide.
-    if (line.front() == ' ' || line.front() == '\t') return kNameless;
+    if (line.front() == ' ' || line.front() == '\t') return kUnclear;
     const size_t colon = line.find(':');
-    if (colon == std::string_view::npos) return kNameless;
+    if (colon == std::string_view::npos) return kUnclear;
     if (!same_word(trimmed(line.substr(0, colon)), "host")) continue;
     const std::string_view value = without_port(trimmed(line.substr(colon + 1)));
-    if (host && !same_word(*host, value)) return kNameless;
-    host = value;
+    if (name && !same_word(*name, value)) return kUnclear;
+    name = value;
   }
-  return host ? named(*host) : kNameless;
+  return name ? named(*name) : kNameless;
 }
 
 }  // namespace

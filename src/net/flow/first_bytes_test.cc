@@ -68,28 +68,57 @@ TEST(FirstBytesTest, HelloOverSeveralRecords) {
 }
 
 TEST(FirstBytesTest, TlsWithoutOneNameHasNone) {
-  for (const auto& names : std::vector<std::vector<std::string>>{{}, {"a.com", "b.com"}, {"10.0.0.1"}, {""}}) {
+  for (const auto& names : std::vector<std::vector<std::string>>{{}, {"10.0.0.1"}, {""}}) {
     const auto seen = read_first_bytes(record(hello(names)));
     EXPECT_EQ(seen.state, State::known);
     EXPECT_EQ(seen.name, std::nullopt);
   }
 }
 
+TEST(FirstBytesTest, TlsThatCouldBeReadInSeveralWaysIsUnclear) {
+  EXPECT_EQ(read_first_bytes(record(hello({"a.com", "b.com"}))).state, State::unclear);
+  EXPECT_EQ(read_first_bytes(record(hello({"a.com\tb.com"}))).state, State::unclear);
+  Bytes short_extensions = hello({"a.com"});
+  short_extensions[short_extensions.size() - 2 - 5 - 1] += 1;  // the length of the list of names
+  EXPECT_EQ(read_first_bytes(record(short_extensions)).state, State::unclear);
+  Bytes other_record = record(ByteView(hello({"a.com"})).first(9));
+  other_record.push_back(23);
+  EXPECT_EQ(read_first_bytes(other_record).state, State::unclear);
+}
+
 TEST(FirstBytesTest, HostOfAnHttpRequest) {
   EXPECT_EQ(of("GET / HTTP/1.1\r\nhOsT:  Example.com:8080 \r\n\r\n").name, "example.com");
   EXPECT_EQ(of("POST /x HTTP/1.0\nHost: example.com\n\n").name, "example.com");
+  EXPECT_EQ(of("GET / HTTP/1.1\r\nHost: a.com\r\nhost: A.com:80\r\n\r\n").name, "a.com");
+}
+
+TEST(FirstBytesTest, NameInTheTargetOfAnHttpRequestGoesBeforeItsHost) {
+  EXPECT_EQ(of("GET http://a.com:8080/x HTTP/1.1\r\n\r\n").name, "a.com");
+  EXPECT_EQ(of("GET http://b.com@A.com?x HTTP/1.1\r\nHost: a.com\r\n\r\n").name, "a.com");
+  EXPECT_EQ(of("CONNECT a.com:443 HTTP/1.1\r\n\r\n").name, "a.com");
+  EXPECT_EQ(of("OPTIONS * HTTP/1.1\r\nHost: a.com\r\n\r\n").name, "a.com");
+}
+
+TEST(FirstBytesTest, RequestsThatCouldBeReadInSeveralWaysAreUnclear) {
+  for (const char* text :
+       {"GET / HTTP/1.1\r\nHost: a.com\r\nHost: b.com\r\n\r\n", "GET / HTTP/1.1\r\nX: y\r\n Host: a.com\r\n\r\n",
+        "GET / HTTP/1.1\r\nno colon\r\nHost: a.com\r\n\r\n", "GET / HTTP/1.1\r\nHost: a.com b.com\r\n\r\n",
+        "GET http://b.com/ HTTP/1.1\r\nHost: a.com\r\n\r\n", "GET b.com/ HTTP/1.1\r\nHost: a.com\r\n\r\n",
+        "CONNECT b.com:443 HTTP/1.1\r\nHost: a.com\r\n\r\n", "GET http:/// HTTP/1.1\r\nHost: a.com\r\n\r\n"}) {
+    EXPECT_EQ(of(text).state, State::unclear) << text;
+    EXPECT_EQ(of(text).name, std::nullopt) << text;
+  }
 }
 
 TEST(FirstBytesTest, RequestIsReadToTheEndOfItsHeaders) {
   EXPECT_EQ(of("GE").state, State::more);
   EXPECT_EQ(of("GET / HTTP/1.1\r\nHost: a.com\r\n").state, State::more);
-  EXPECT_EQ(of("GET / HTTP/1.1\r\nHost: a.com\r\nHost: b.com\r\n\r\n").name, std::nullopt);
 }
 
 TEST(FirstBytesTest, RequestsWithoutOneNameHaveNone) {
-  for (const char* text : {"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: 1.2.3.4\r\n\r\n",
-                           "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "GET / HTTP/1.1\r\nX: y\r\n Host: a.com\r\n\r\n",
-                           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\nHost: a.com\r\n\r\n"}) {
+  for (const char* text :
+       {"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: 1.2.3.4\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
     EXPECT_EQ(of(text).state, State::known) << text;
     EXPECT_EQ(of(text).name, std::nullopt) << text;
   }

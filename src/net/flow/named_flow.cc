@@ -10,7 +10,7 @@ void NamedFlow::accept(FlowContext& context, TcpRequest request, std::shared_ptr
   std::unique_ptr<NamedFlow> flow(new NamedFlow(context, request.remote(), std::move(place)));
   NamedFlow* self = flow.get();
   auto deadline = Timer::create(context.reactor, [self] {
-    if (!self->judged_) self->judge(std::nullopt);
+    if (!self->judged_) self->look(false);
   });
   if (!deadline || !(*deadline)->arm(kPeekTime)) return request.reset();
   flow->deadline_ = std::move(*deadline);
@@ -22,30 +22,34 @@ size_t NamedFlow::received(ByteView bytes) {
   if (judged_ || !connection_) return 0;  // they wait in the engine for the relay
   const size_t taken = std::min(bytes.size(), kPeekBytes - first_.size());
   first_.insert(first_.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(taken));
-  look();
+  look(first_.size() < kPeekBytes);
   return taken;
 }
 
-void NamedFlow::look() {
+void NamedFlow::look(bool there_may_be_more) {
   const FirstBytes seen = read_first_bytes(first_);
-  if (seen.state == FirstBytes::State::known)
-    judge(seen.name);
-  else if (first_.size() == kPeekBytes)
-    judge(std::nullopt);
+  const bool silent = first_.empty();  // the server speaks first
+  if (seen.state == FirstBytes::State::known || (silent && !there_may_be_more)) return judge(seen.name);
+  // A name that is begun and not finished may be finished for the server when nobody looks any more.
+  if (seen.state == FirstBytes::State::unclear || !there_may_be_more)
+    deny({}, "the first bytes do not show just one name");
 }
 
 void NamedFlow::judge(const std::optional<std::string>& name) {
-  judged_ = true;
-  deadline_.reset();
   const Verdict verdict =
       context_.policy.egress_named({NetworkProtocol::tcp, remote_.ip, remote_.port}, name, context_.pins);
-  if (verdict.kind != Verdict::Kind::allow) {
-    context_.on_denial(
-        {.protocol = NetworkProtocol::tcp, .name = name.value_or(""), .remote = remote_, .rule = verdict.reason});
-    return std::exchange(connection_, nullptr)->reset();
-  }
+  if (verdict.kind != Verdict::Kind::allow) return deny(name.value_or(""), verdict.reason);
+  judged_ = true;
+  deadline_.reset();
   dial_ = Dial::start(context_.reactor, dial_targets(remote_, context_.gateways),
                       [this](Result<Fd> socket) { dialled(std::move(socket)); });
+}
+
+void NamedFlow::deny(const std::string& name, std::string rule) {
+  judged_ = true;
+  deadline_.reset();
+  context_.on_denial({.protocol = NetworkProtocol::tcp, .name = name, .remote = remote_, .rule = std::move(rule)});
+  std::exchange(connection_, nullptr)->reset();
 }
 
 void NamedFlow::dialled(Result<Fd> socket) {
@@ -59,7 +63,7 @@ void NamedFlow::dialled(Result<Fd> socket) {
 void NamedFlow::received_end() {
   if (relay_) return relay_->received_end();
   ended_early_ = true;
-  if (!judged_) judge(read_first_bytes(first_).name);
+  if (!judged_) look(false);
 }
 
 void NamedFlow::writable() {

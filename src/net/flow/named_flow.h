@@ -24,8 +24,9 @@ class NamedFlow final : public TcpUser {
  private:
   NamedFlow(FlowContext& context, const Endpoint& remote, std::shared_ptr<void> place)
       : context_(context), remote_(remote), place_(std::move(place)) {}
-  void look();
+  void look(bool there_may_be_more);
   void judge(const std::optional<std::string>& name);
+  void deny(const std::string& name, std::string rule);
   void dialled(Result<Fd> socket);
 
   FlowContext& context_;
