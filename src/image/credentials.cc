@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/base64.h"
 #include "base/child.h"
 #include "base/temp_dir.h"
 #include "image/json.h"
@@ -12,7 +13,6 @@ namespace {
 
 // The name under which `docker login` files the default registry.
 constexpr std::string_view kDockerHubServer = "https://index.docker.io/v1/";
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 // "https://registry.example/v2/" and "registry.example" mean the same server.
 std::string server_host(std::string_view server) {
@@ -51,34 +51,6 @@ Result<std::optional<Credentials>> run_helper(const std::string& name, const std
 }
 
 }  // namespace
-
-std::string base64_encode(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); i += 3) {
-    uint32_t group = 0;
-    const size_t count = std::min<size_t>(3, text.size() - i);
-    for (size_t k = 0; k < 3; ++k) group = group << 8 | (k < count ? static_cast<uint8_t>(text[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) out.push_back(k <= count ? kAlphabet[group >> (18 - 6 * k) & 63] : '=');
-  }
-  return out;
-}
-
-std::optional<std::string> base64_decode(std::string_view text) {
-  while (text.ends_with('=')) text.remove_suffix(1);
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos) return std::nullopt;
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out.push_back(static_cast<char>(bits >> count & 0xff));
-  }
-  return out;
-}
 
 Result<DockerConfig> DockerConfig::parse(std::string_view text, const std::string& path, Helper helper) {
   MSB_TRY(const auto json, parse_json(text, path, ErrorKind::invalid_config));

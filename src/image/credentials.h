@@ -45,7 +45,4 @@ Result<std::optional<Credentials>> find_credentials(const std::string& host, con
                                                     const RegistrySettings& settings,
                                                     const std::string& docker_directory);
 
-std::string base64_encode(std::string_view text);
-std::optional<std::string> base64_decode(std::string_view text);
-
 }  // namespace msb::image

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/base64.h"
 #include "image/layer_limits.h"
 #include "image/layer_tar_fields.h"
 
@@ -179,7 +180,7 @@ Result<> TarParser::pax_record(std::string_view key, std::string_view value) {
     std::string name = tar::decode_percent(key.substr(kLibarchive.size()));
     // The same attribute is often there twice; the plain form is exact.
     if (std::ranges::any_of(pending_.xattrs, [&](const auto& xattr) { return xattr.name == name; })) return {};
-    auto decoded = tar::decode_base64(value);
+    auto decoded = base64_decode(value);
     if (!decoded) return corrupt("a bad extended attribute");
     return add_xattr(std::move(name), *decoded);
   }

@@ -35,7 +35,6 @@ struct Time {
   uint32_t nanoseconds;
 };
 std::optional<Time> decimal_time(std::string_view text);
-std::optional<std::string> decode_base64(std::string_view text);
 // %XX, as in the names of LIBARCHIVE.xattr.
 std::string decode_percent(std::string_view text);
 

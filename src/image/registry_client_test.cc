@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "image/testing/fake_registry.h"
 #include "image/testing/fetch.h"
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/cat.h"
 
@@ -10,38 +11,6 @@ namespace msb::state {
 namespace {
 
 constexpr std::array<std::string_view, 3> kSources{"stdout", "stderr", "system"};
-constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-std::string to_base64(std::string_view text) {
-  std::string out;
-  out.reserve((text.size() + 2) / 3 * 4);
-  ByteView bytes = as_bytes(text);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    size_t left = std::min<size_t>(3, bytes.size() - i);
-    uint32_t group = static_cast<uint32_t>(bytes[i]) << 16;
-    if (left > 1) group |= static_cast<uint32_t>(bytes[i + 1]) << 8;
-    if (left > 2) group |= bytes[i + 2];
-    for (size_t digit = 0; digit < 4; ++digit)
-      out.push_back(digit <= left ? kBase64[(group >> (18 - 6 * digit)) & 63] : '=');
-  }
-  return out;
-}
-
-std::optional<std::string> from_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (char c : text) {
-    auto digit = kBase64.find(c);
-    if (digit == std::string_view::npos) return std::nullopt;
-    bits = (bits << 6) | static_cast<uint32_t>(digit);
-    count += 6;
-    if (count >= 8) out.push_back(static_cast<char>((bits >> (count -= 8)) & 0xff));
-  }
-  return out;
-}
 
 void append_escaped(std::string& out, std::string_view text) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -110,7 +79,7 @@ std::string format_log_entry(const LogEntry& entry) {
   if (text) {
     append_escaped(line, entry.data);
   } else {
-    line += to_base64(entry.data);
+    line += base64_encode(entry.data);
   }
   line.push_back('"');
   if (entry.session_id) line += cat(",\"id\":", *entry.session_id);
@@ -131,7 +100,7 @@ std::optional<LogEntry> parse_log_entry(std::string_view line) try {
   if (auto id = value.find("id"); id != value.end()) entry.session_id = id->get<uint64_t>();
   if (auto encoding = value.find("e"); encoding != value.end()) {
     if (encoding->get<std::string>() != "b64") return std::nullopt;
-    auto decoded = from_base64(entry.data);
+    auto decoded = base64_decode(entry.data);
     if (!decoded) return std::nullopt;
     entry.data = std::move(*decoded);
   }
