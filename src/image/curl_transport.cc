@@ -362,6 +362,8 @@ Result<> CurlTransport::perform(const HttpRequest& request, const HttpSink& sink
   if (!session->usable()) return fail(ErrorKind::internal, "libcurl has no memory for a transfer");
   const PipeSignalGuard quiet;
   auto result = session->perform(request, sink, cancellation, state_->limits, ca_bundle);
+  // One that has failed is not used again: libcurl 7.88 refuses options of a handle whose name did not resolve.
+  if (!result) return result;
   const std::lock_guard lock(state_->mutex);
   state_->idle.push_back(std::move(session));
   return result;

@@ -151,6 +151,8 @@ TEST_F(CurlTransportTest, AnUnknownNameIsUnreachable) {
   auto result = get("http://no-such-host.invalid/v2/");
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().message(), HasSubstr("cannot be resolved"));
+  const auto next = get(cat("http://", server_->host(), "/v2/"));
+  EXPECT_TRUE(next) << next.error().to_string();
 }
 
 TEST_F(CurlTransportTest, TlsWithAPlainServerIsATlsFailure) {
