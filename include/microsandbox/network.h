@@ -145,8 +145,13 @@ struct NetworkConfig {
   std::string ipv4_pool = "172.16.0.0/12";      // a /30 of it is the sandbox's
   std::string ipv6_pool = "fd42:6d73:62::/48";  // a /64 of it is the sandbox's
   uint32_t max_connections = 256;               // TCP, both ways, at once; at most 4096
-  RateLimiter egress = {};                      // what the guest sends
-  RateLimiter ingress = {};                     // what it receives
+  // Through which connections go that the policy allows: "http://[user:password@]host:port" (CONNECT), "socks5://...",
+  // "socks5h://...". Empty: what config.json says, else HTTPS_PROXY or ALL_PROXY of the process that starts the
+  // sandbox, looked up at each start. "none": never. What NO_PROXY lists is reached directly. docs/network.md, "Behind
+  // a proxy".
+  std::string proxy = {};
+  RateLimiter egress = {};   // what the guest sends
+  RateLimiter ingress = {};  // what it receives
 
   bool operator==(const NetworkConfig&) const = default;
 };

@@ -13,10 +13,9 @@ std::vector<Ip> gateways_of(const LinkConfig& link) {
 }  // namespace
 
 Result<std::unique_ptr<Gateway>> Gateway::create(Reactor& reactor, Fd link, const NetworkConfig& config,
-                                                 const LinkConfig& addresses, std::vector<BoundPort> ports,
-                                                 Hooks hooks) {
+                                                 const LinkConfig& addresses, Outside outside, Hooks hooks) {
   std::unique_ptr<Gateway> gateway(new Gateway(reactor, config, std::move(hooks)));
-  MSB_CHECK(gateway->start(reactor, std::move(link), config, addresses, std::move(ports)));
+  MSB_CHECK(gateway->start(reactor, std::move(link), config, addresses, std::move(outside)));
   return gateway;
 }
 
@@ -32,15 +31,18 @@ Gateway::~Gateway() {
 }
 
 Result<> Gateway::start(Reactor& reactor, Fd link, const NetworkConfig& config, const LinkConfig& addresses,
-                        std::vector<BoundPort> ports) {
+                        Outside outside) {
   const auto gateways = gateways_of(addresses);
   MSB_TRY(policy_, Policy::compile(config, gateways));
   MSB_TRY(dns_, DnsGateway::create(reactor, {.dns = config.dns, .v4 = addresses.v4, .v6 = addresses.v6}, *policy_,
                                    pins_, [this](DenialEvent event) { hooks_.on_denial(std::move(event)); }));
+  upstream_.emplace(reactor, pins_, gateways, std::move(outside.proxy),
+                    [this](const Error& trouble) { hooks_.proxy_trouble(trouble); });
   context_.emplace(FlowContext{.reactor = reactor,
                                .policy = *policy_,
                                .pins = pins_,
                                .dns = *dns_,
+                               .upstream = *upstream_,
                                .gateways = gateways,
                                .max_connections = config.max_connections,
                                .on_denial = [this](DenialEvent event) { hooks_.on_denial(std::move(event)); }});
@@ -65,8 +67,9 @@ Result<> Gateway::start(Reactor& reactor, Fd link, const NetworkConfig& config, 
   TcpEngine::Limits limits;
   limits.pending = config.max_connections;
   MSB_TRY(stack_, GuestStack::create(reactor, std::move(link), addresses, std::move(hooks), limits));
-  if (!ports.empty()) {
-    MSB_TRY(ports_, PublishedPorts::create(*context_, *egress_, stack, std::move(ports), {addresses.v4, addresses.v6}));
+  if (!outside.ports.empty()) {
+    MSB_TRY(ports_,
+            PublishedPorts::create(*context_, *egress_, stack, std::move(outside.ports), {addresses.v4, addresses.v6}));
   }
   return {};
 }

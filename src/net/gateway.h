@@ -29,12 +29,17 @@ class Gateway {
   struct Hooks {
     std::function<void(DenialEvent)> on_denial = [](const DenialEvent&) {};
     std::function<void(const Error&)> link_ended = [](const Error&) {};
+    std::function<void(const Error&)> proxy_trouble = [](const Error&) {};  // Upstream::Trouble
+  };
+  // What there is on the host's side.
+  struct Outside {
+    std::vector<BoundPort> ports = {};  // as bind_ports() gave them
+    std::optional<UpstreamProxy> proxy = {};
   };
 
-  // `link`: see GuestStack. `ports` as bind_ports() gave them.
+  // `link`: see GuestStack.
   static Result<std::unique_ptr<Gateway>> create(Reactor& reactor, Fd link, const NetworkConfig& config,
-                                                 const LinkConfig& addresses, std::vector<BoundPort> ports,
-                                                 Hooks hooks);
+                                                 const LinkConfig& addresses, Outside outside, Hooks hooks);
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
@@ -44,8 +49,7 @@ class Gateway {
 
  private:
   Gateway(Reactor& reactor, const NetworkConfig& config, Hooks hooks);
-  Result<> start(Reactor& reactor, Fd link, const NetworkConfig& config, const LinkConfig& addresses,
-                 std::vector<BoundPort> ports);
+  Result<> start(Reactor& reactor, Fd link, const NetworkConfig& config, const LinkConfig& addresses, Outside outside);
   bool admit(RateGate& gate, Timer& timer, size_t bytes);
 
   // Order of members is order of life.
@@ -57,6 +61,7 @@ class Gateway {
   std::unique_ptr<Timer> egress_timer_;
   std::unique_ptr<Timer> ingress_timer_;
   std::unique_ptr<DnsGateway> dns_;
+  std::optional<Upstream> upstream_;
   std::optional<FlowContext> context_;
   std::unique_ptr<TcpEgress> egress_;
   std::unique_ptr<UdpSessions> udp_;

@@ -2,10 +2,9 @@
 // agree.
 #include <gmock/gmock.h>
 
-#include "net/dns/testing/dns_messages.h"
-#include "net/dns/testing/fake_upstream.h"
 #include "net/gateway.h"
 #include "net/testing/gateway_fixture.h"
+#include "net/testing/name_service.h"
 
 namespace msb::net {
 namespace {
@@ -18,18 +17,9 @@ class NamedGatewayTest : public FamilyFixture {
   // A gateway whose DNS gives the host's address for every name, and a guest that has asked for `name`.
   void start_named(std::string_view rules, const std::string& name) {
     start(with_rules(rules), [](Reactor& reactor, NetworkConfig& config) {
-      auto upstream = std::make_shared<FakeUpstream>(reactor, [](const DnsMessage& query) {
-        return std::vector<Bytes>{Answer(query).address(query.questions()[0].name, host().to_string()).bytes()};
-      });
-      config.dns.nameservers = {upstream->endpoint().to_string()};
-      return GatewayThread::Beside{{}, upstream};
+      return GatewayThread::Beside{.server = name_everything(reactor, config, host())};
     });
-    const Fd resolver = guest_socket(SOCK_DGRAM);
-    ASSERT_EQ(connect_to(resolver, {gateway(), 53}), 0);
-    const Bytes query = dns_query(name, family() == Family::v4 ? DnsType::a : DnsType::aaaa, {});
-    say(resolver, as_text(query));
-    char reply[512];
-    ASSERT_GT(::recv(resolver.get(), reply, sizeof(reply), 0), 12);
+    ask_for(name, family(), guest_socket(SOCK_DGRAM), gateway());
   }
 };
 MSB_BOTH_FAMILIES(NamedGatewayTest);

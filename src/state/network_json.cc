@@ -181,6 +181,19 @@ LinkSpec link_from_json(const json& value) {
   return out;
 }
 
+json proxy_to_json(const ProxySpec& proxy) {
+  return {{"url", proxy.url}, {"addresses", proxy.addresses}, {"exceptions", proxy.exceptions}};
+}
+ProxySpec proxy_from_json(const json& value) {
+  StrictReader in(value);
+  ProxySpec out;
+  out.url = in.get<std::string>("url");
+  out.addresses = in.get<std::vector<std::string>>("addresses");
+  out.exceptions = in.get<std::string>("exceptions");
+  in.finish();
+  return out;
+}
+
 }  // namespace
 
 json network_to_json(const NetworkConfig& config) {
@@ -193,6 +206,7 @@ json network_to_json(const NetworkConfig& config) {
           {"ipv4_pool", config.ipv4_pool},
           {"ipv6_pool", config.ipv6_pool},
           {"max_connections", config.max_connections},
+          {"proxy", config.proxy},
           {"egress", limiter_to_json(config.egress)},
           {"ingress", limiter_to_json(config.ingress)}};
 }
@@ -209,6 +223,7 @@ NetworkConfig network_from_json(const json& value) {
   out.ipv4_pool = in.get<std::string>("ipv4_pool");
   out.ipv6_pool = in.get<std::string>("ipv6_pool");
   out.max_connections = in.get<uint32_t>("max_connections");
+  out.proxy = in.later<std::string>("proxy", "");
   out.egress = limiter_from_json(in.get<json>("egress"));
   out.ingress = limiter_from_json(in.get<json>("ingress"));
   in.finish();
@@ -221,7 +236,8 @@ json network_spec_to_json(const NetworkSpec& spec) {
           {"guest_mac", spec.guest_mac},
           {"v4", optional_to_json(spec.v4, link_to_json)},
           {"v6", optional_to_json(spec.v6, link_to_json)},
-          {"mtu", spec.mtu}};
+          {"mtu", spec.mtu},
+          {"proxy", optional_to_json(spec.proxy, proxy_to_json)}};
 }
 
 NetworkSpec network_spec_from_json(const json& value) {
@@ -233,6 +249,7 @@ NetworkSpec network_spec_from_json(const json& value) {
   out.v4 = optional_from_json(in.get<json>("v4"), link_from_json);
   out.v6 = optional_from_json(in.get<json>("v6"), link_from_json);
   out.mtu = in.get<uint16_t>("mtu");
+  out.proxy = optional_from_json(in.get<json>("proxy"), proxy_from_json);
   in.finish();
   return out;
 }

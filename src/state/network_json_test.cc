@@ -25,6 +25,7 @@ NetworkConfig example() {
   config.ipv4_pool = "10.0.0.0/8";
   config.ipv6_pool = "fd00::/48";
   config.max_connections = 4096;
+  config.proxy = "http://u:p@proxy:1";
   config.egress.bandwidth = TokenBucket{.size = 1, .refill_time = std::chrono::milliseconds(2), .one_time_burst = 3};
   config.ingress.operations = TokenBucket{.size = 9};
   return config;
@@ -48,7 +49,13 @@ TEST(NetworkJsonTest, IsWrittenLikeThis) {
             R"("ports":[[80,80],[8000,8999]],"protocols":["tcp","udp"]},)"
             R"({"action":"deny","destination":{"kind":"group","text":"link-local"},"direction":"egress",)"
             R"("ports":[],"protocols":[]}]},)"
-            R"("ports":[{"bind":"::1","guest_port":53,"host_port":0,"protocol":"udp"}]})");
+            R"("ports":[{"bind":"::1","guest_port":53,"host_port":0,"protocol":"udp"}],"proxy":"http://u:p@proxy:1"})");
+}
+
+TEST(NetworkJsonTest, ANetworkOfBeforeThereWereProxiesHasNone) {
+  json old = network_to_json({});
+  old.erase("proxy");
+  EXPECT_EQ(network_from_json(old), NetworkConfig());
 }
 
 TEST(NetworkJsonTest, ReadingIsStrict) {
@@ -79,7 +86,8 @@ TEST(NetworkJsonTest, ASpecComesBack) {
                    .guest_mac = "02:6d:73:00:01:02",
                    .v4 = LinkSpec{.gateway = "172.16.0.1", .guest = "172.16.0.2", .prefix = 30},
                    .v6 = {},
-                   .mtu = 9000};
+                   .mtu = 9000,
+                   .proxy = ProxySpec{.url = "http://u:p@proxy:1", .addresses = {"10.0.0.1"}, .exceptions = "*"}};
   const NetworkSpec back = network_spec_from_json(network_spec_to_json(spec));
   EXPECT_EQ(back.config, spec.config);
   EXPECT_EQ(back.guest_mac, spec.guest_mac);
@@ -87,6 +95,7 @@ TEST(NetworkJsonTest, ASpecComesBack) {
   EXPECT_EQ(back.v4->prefix, 30);
   EXPECT_FALSE(back.v6);
   EXPECT_EQ(back.mtu, 9000);
+  EXPECT_EQ(back.proxy, spec.proxy);
   EXPECT_EQ(network_spec_to_json(back), network_spec_to_json(spec));
 }
 

@@ -37,6 +37,11 @@ class StrictReader {
       throw std::runtime_error(cat("'", key, "' has the wrong type or is out of range"));
     }
   }
+  // A key that what was written before it existed does not have.
+  template <class T>
+  T later(const char* key, T otherwise) {
+    return object_.contains(key) ? get<T>(key) : otherwise;
+  }
   void finish() const {
     if (taken_ != object_.size()) throw std::runtime_error("it has unknown keys");
   }

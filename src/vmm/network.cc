@@ -35,11 +35,25 @@ Result<net::LinkConfig> link_of(const state::NetworkSpec& spec) {
   return link;
 }
 
-// A socket for each connection and session, on top of what the process has without a network.
-void make_room_for(uint32_t connections) {
+Result<std::optional<net::UpstreamProxy>> proxy_of(const std::optional<state::ProxySpec>& spec) {
+  if (!spec) return std::nullopt;
+  MSB_TRY(auto url, state::ProxyUrl::parse(spec->url));
+  net::UpstreamProxy proxy{
+      .url = std::move(url), .addresses = {}, .exceptions = net::ProxyExceptions::parse(spec->exceptions)};
+  for (const std::string& text : spec->addresses) {
+    MSB_TRY(const net::Ip ip, net::Ip::parse(text));
+    proxy.addresses.push_back({ip, proxy.url.port});
+  }
+  return proxy;
+}
+
+// A socket for each connection and session, on top of what the process has without a network; and a deadline for each
+// connection that a proxy is still making.
+void make_room_for(const state::NetworkSpec& spec) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
-  const rlim_t more = rlim_t{connections} + net::UdpSessions::kMaximum + net::PingSessions::kMaximum;
+  const rlim_t connections = rlim_t{spec.config.max_connections} * (spec.proxy ? 2 : 1);
+  const rlim_t more = connections + net::UdpSessions::kMaximum + net::PingSessions::kMaximum;
   files.rlim_cur = std::min(files.rlim_max, files.rlim_cur + more);
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
@@ -61,7 +75,7 @@ Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const
   if (!bound) return fail(std::move(bound).error().as(ErrorKind::network_policy));
   for (const auto& port : *bound) network->ports_.push_back(port.binding);
   network->bound_ = std::move(*bound);
-  make_room_for(network->spec_.config.max_connections);
+  make_room_for(network->spec_);
   return network;
 }
 
@@ -95,11 +109,14 @@ Result<> Network::run(const std::function<void(Result<>)>& started) {
   NetworkLog log(std::move(writer));
   net::Gateway::Hooks hooks;
   hooks.on_denial = [&log](const net::DenialEvent& event) { log.denied(event); };
+  hooks.proxy_trouble = [&log](const Error& trouble) { log.trouble(trouble); };
   // The machine is ending; its exit says why.
   hooks.link_ended = [](const Error&) {};
   MSB_TRY(auto link, link_of(spec_));
   link.frames = frames_;
-  MSB_TRY(auto gateway, net::Gateway::create(*reactor_, std::move(cable_.first), spec_.config, link, std::move(bound_),
+  net::Gateway::Outside outside{.ports = std::move(bound_)};
+  MSB_TRY(outside.proxy, proxy_of(spec_.proxy));
+  MSB_TRY(auto gateway, net::Gateway::create(*reactor_, std::move(cable_.first), spec_.config, link, std::move(outside),
                                              std::move(hooks)));
   started({});
   return reactor_->run();

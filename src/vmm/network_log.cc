@@ -41,10 +41,19 @@ std::string to_json(const net::DenialEvent& event, int64_t time_ms) {
 
 void NetworkLog::denied(const net::DenialEvent& event) {
   const int64_t now = state::now_ms();
-  const std::string line = to_json(event, now) + "\n";
+  write(to_json(event, now) + "\n", now);
+}
+
+void NetworkLog::trouble(const Error& what) {
+  const int64_t now = state::now_ms();
+  const nlohmann::ordered_json json = {{"time_ms", now}, {"error", what.message()}};
+  write(json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n", now);
+}
+
+void NetworkLog::write(const std::string& line, int64_t time_ms) {
   if (!budget_.take(line.size())) return;
   if (const uint64_t missing = budget_.take_refused())
-    writer_.write_line(cat("{\"time_ms\":", now, ",\"missing_bytes\":", missing, "}\n"));
+    writer_.write_line(cat("{\"time_ms\":", time_ms, ",\"missing_bytes\":", missing, "}\n"));
   writer_.write_line(line);
 }
 

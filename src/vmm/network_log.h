@@ -1,5 +1,6 @@
 // NetworkLog: what the network of a sandbox refused, in logs/network.log: a JSON object a line with the fields of
-// net::DenialEvent. A guest that is refused without end fills LogBudget's share, not the disk.
+// net::DenialEvent; and what is wrong with the proxy, if there is one. A guest that is refused without end fills
+// LogBudget's share, not the disk.
 #pragma once
 
 #include "net/events.h"
@@ -16,8 +17,12 @@ class NetworkLog {
  public:
   explicit NetworkLog(state::LogWriter writer) : writer_(std::move(writer)) {}
   void denied(const net::DenialEvent& event);
+  // {"time_ms":1732222222222,"error":"the proxy http://proxy:3128 cannot be reached: ..."}
+  void trouble(const Error& what);
 
  private:
+  void write(const std::string& line, int64_t time_ms);
+
   state::LogWriter writer_;
   LogBudget budget_;
 };

@@ -27,6 +27,15 @@ TEST(NetworkLogTest, BytesOfTheGuestsStayOneLine) {
   EXPECT_THAT(line, ::testing::HasSubstr("\\u0000"));
 }
 
+TEST(NetworkLogTest, TroubleWithTheProxyIsALine) {
+  const auto dir = TempDir::create().value();
+  const std::string path = dir.path() + "/network.log";
+  NetworkLog log(state::LogWriter::open(path).value());
+  log.trouble(Error(ErrorKind::io, "the proxy http://p:1 hangs up"));
+  EXPECT_THAT(read_file(path).value(),
+              ::testing::MatchesRegex("\\{\"time_ms\":[0-9]+,\"error\":\"the proxy http://p:1 hangs up\"\\}\n"));
+}
+
 TEST(NetworkLogTest, EndlessDenialsAreBounded) {
   const auto dir = TempDir::create().value();
   const std::string path = dir.path() + "/network.log";

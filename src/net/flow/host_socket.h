@@ -26,9 +26,15 @@ void abort_socket(Fd socket);
 // host's loopback, of either family.
 std::vector<Endpoint> dial_targets(const Endpoint& remote, const std::vector<Ip>& gateways);
 
-// A connection being made: the candidates one after the other, until one answers. Destroying it gives up. The host's
-// own patience (tcp_syn_retries, bounded here) is the deadline.
-class Dial {
+// A connection being made. Destroying it gives up.
+class Attempt {
+ public:
+  virtual ~Attempt() = default;
+};
+
+// A connection being made: the candidates one after the other, until one answers. The host's own patience
+// (tcp_syn_retries, bounded here) is the deadline.
+class Dial final : public Attempt {
  public:
   // The connected socket, or the last candidate's error. Called once, never from start(); may destroy the Dial.
   using Done = std::function<void(Result<Fd>)>;

@@ -41,8 +41,7 @@ void NamedFlow::judge(const std::optional<std::string>& name) {
   if (verdict.kind != Verdict::Kind::allow) return deny(name.value_or(""), verdict.reason);
   judged_ = true;
   deadline_.reset();
-  dial_ = Dial::start(context_.reactor, dial_targets(remote_, context_.gateways),
-                      [this](Result<Fd> socket) { dialled(std::move(socket)); });
+  dial_ = context_.upstream.dial(remote_, [this](Result<Fd> socket) { dialled(std::move(socket)); });
 }
 
 void NamedFlow::deny(const std::string& name, std::string rule) {

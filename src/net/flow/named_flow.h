@@ -37,7 +37,7 @@ class NamedFlow final : public TcpUser {
   bool judged_ = false;
   bool ended_early_ = false;  // the guest sends no more, before there was a relay
   std::unique_ptr<Timer> deadline_;
-  std::unique_ptr<Dial> dial_;
+  std::unique_ptr<Attempt> dial_;
   std::unique_ptr<TcpRelay> relay_;  // from when it is dialled
 };
 

@@ -31,8 +31,11 @@ Result<std::unique_ptr<PingSessions>> PingSessions::create(FlowContext& context,
 void PingSessions::handle(const PingRequest& request) {
   const auto protocol = request.remote.is_v4() ? NetworkProtocol::icmpv4 : NetworkProtocol::icmpv6;
   const Verdict verdict = context_.policy.egress({protocol, request.remote, 0}, context_.pins);
-  if (verdict.kind != Verdict::Kind::allow) {
-    context_.on_denial({.protocol = protocol, .remote = Endpoint{request.remote, 0}, .rule = verdict.reason});
+  const bool allowed = verdict.kind == Verdict::Kind::allow;
+  if (!allowed || !context_.upstream.is_direct(request.remote)) {
+    context_.on_denial({.protocol = protocol,
+                        .remote = Endpoint{request.remote, 0},
+                        .rule = allowed ? std::string(kProxyRule) : verdict.reason});
     return;
   }
   auto session = session_of(request);

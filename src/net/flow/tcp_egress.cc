@@ -15,7 +15,7 @@ constexpr uint16_t kDnsOverTls = 853;
 struct TcpEgress::Dialling {
   TcpRequest request;
   std::shared_ptr<void> place;
-  std::unique_ptr<Dial> dial;
+  std::unique_ptr<Attempt> dial;
 };
 
 TcpEgress::TcpEgress(FlowContext& context) : context_(context) {}
@@ -62,11 +62,10 @@ void TcpEgress::handle(TcpRequest request) {
 
 void TcpEgress::dial(TcpRequest request, std::shared_ptr<void> place) {
   const uint64_t id = ++last_id_;
-  auto targets = dial_targets(request.remote(), context_.gateways);
+  const Endpoint remote = request.remote();
   auto& entry = dialling_[id];
   entry = std::make_unique<Dialling>(Dialling{std::move(request), std::move(place), nullptr});
-  entry->dial = Dial::start(context_.reactor, std::move(targets),
-                            [this, id](Result<Fd> socket) { dialled(id, std::move(socket)); });
+  entry->dial = context_.upstream.dial(remote, [this, id](Result<Fd> socket) { dialled(id, std::move(socket)); });
 }
 
 void TcpEgress::dialled(uint64_t id, Result<Fd> socket) {

@@ -2,8 +2,8 @@
 //
 //   request -> port 53? the DNS gateway
 //           -> policy: deny  -> refused, and an event
-//                      allow -> dial; connected: accept, relay. Not: the guest is told what the host was told
-//                      ask_name -> accept, read the first bytes, ask again; then dial, or reset
+//                      allow -> dial (Upstream); connected: accept, relay. Not: the guest is told what the host was
+//                      told ask_name -> accept, read the first bytes, ask again; then dial, or reset
 //
 // A connection is made before the guest's is accepted, so that a refusal is a refusal in the guest. One reactor thread.
 #pragma once
@@ -14,7 +14,7 @@
 
 #include "net/dns/dns_gateway.h"
 #include "net/events.h"
-#include "net/flow/host_socket.h"
+#include "net/flow/upstream.h"
 #include "net/policy/policy.h"
 #include "net/tcp/tcp_engine.h"
 
@@ -26,6 +26,7 @@ struct FlowContext {
   const Policy& policy;
   PinTable& pins;
   DnsGateway& dns;
+  Upstream& upstream;
   std::vector<Ip> gateways;
   uint32_t max_connections = 256;
   std::function<void(DenialEvent)> on_denial;

@@ -34,8 +34,9 @@ bool UdpSessions::refused(const UdpDatagram& datagram) {
   }
   const Verdict verdict =
       context_.policy.egress({NetworkProtocol::udp, datagram.remote.ip, datagram.remote.port}, context_.pins);
-  if (verdict.kind == Verdict::Kind::allow) return false;
-  deny(datagram, verdict.reason);
+  const bool allowed = verdict.kind == Verdict::Kind::allow;
+  if (allowed && context_.upstream.is_direct(datagram.remote.ip)) return false;
+  deny(datagram, allowed ? std::string(kProxyRule) : verdict.reason);
   return true;
 }
 

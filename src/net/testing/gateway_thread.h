@@ -21,6 +21,7 @@ class GatewayThread {
   struct Beside {
     std::vector<BoundPort> ports = {};
     std::shared_ptr<void> server = {};  // lives on the gateway's reactor
+    std::optional<UpstreamProxy> proxy = {};
   };
   // Runs on the thread before the gateway is made.
   using Prepare = std::function<Beside(Reactor&, NetworkConfig&)>;
@@ -36,9 +37,15 @@ class GatewayThread {
         std::lock_guard lock(mutex_);
         denials_.push_back(event);
       };
+      hooks.proxy_trouble = [this](const Error& trouble) {
+        std::lock_guard lock(mutex_);
+        troubles_.push_back(trouble.message());
+      };
       Beside beside = prepare(*reactor_, config);
       for (const auto& port : beside.ports) ports_.push_back(port.binding);
-      gateway_ = Gateway::create(*reactor_, std::move(link), config, addresses, std::move(beside.ports), hooks).value();
+      gateway_ = Gateway::create(*reactor_, std::move(link), config, addresses,
+                                 {std::move(beside.ports), std::move(beside.proxy)}, hooks)
+                     .value();
       ready.set_value();
       (void)reactor_->run();
       gateway_.reset();
@@ -67,11 +74,17 @@ class GatewayThread {
     std::lock_guard lock(mutex_);
     return denials_;
   }
+  // What was told of the proxy.
+  std::vector<std::string> troubles() {
+    std::lock_guard lock(mutex_);
+    return troubles_;
+  }
   const std::vector<PortBinding>& ports() const { return ports_; }
 
  private:
   std::mutex mutex_;
   std::vector<DenialEvent> denials_;
+  std::vector<std::string> troubles_;
   std::vector<PortBinding> ports_;
   std::unique_ptr<Reactor> reactor_;
   std::unique_ptr<Mailbox> mailbox_;
