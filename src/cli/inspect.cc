@@ -12,9 +12,14 @@
 namespace msb::cli {
 namespace {
 
-std::string policy_of(const SandboxInfo& info) {
+struct NetworkText {
+  std::string policy;
+  std::string proxy;  // of the sandbox's own; what the host has is looked up at each start
+};
+NetworkText network_of(const SandboxInfo& info) {
   const auto stored = stored_config_from_json(info.config_json);
-  return stored ? describe_policy(stored->config.network) : "";
+  if (!stored) return {};
+  return {describe_policy(stored->config.network), stored->config.network.proxy};
 }
 
 Json to_json(const SandboxInfo& info) {
@@ -39,7 +44,9 @@ Json to_json(const SandboxInfo& info) {
   if (!info.termination_reason.empty()) json["termination_reason"] = info.termination_reason;
   if (info.exit_code) json["exit_code"] = *info.exit_code;
   json["ports"] = info.ports;
-  json["network"] = {{"policy", policy_of(info)}};
+  const NetworkText network = network_of(info);
+  json["network"] = {{"policy", network.policy}};
+  if (!network.proxy.empty()) json["network"]["proxy"] = network.proxy;
   json["config"] = Json::parse(info.config_json, nullptr, /*allow_exceptions=*/false);
   return json;
 }
@@ -56,7 +63,9 @@ void print_text(const SandboxInfo& info) {
   print_field("Isolation", info.isolation);
   print_field("CPUs", cat(info.cpus));
   print_field("Memory", cat(info.memory_mib, " MiB"));
-  print_field("Network", policy_of(info));
+  const NetworkText network = network_of(info);
+  print_field("Network", network.policy);
+  print_field("Proxy", network.proxy);
   for (const auto& port : info.ports) print_field("Port", port);
   print_field("Created", local_time(info.created_at_ms));
   if (info.started_at_ms) print_field("Started", local_time(*info.started_at_ms));

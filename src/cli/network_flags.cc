@@ -7,6 +7,7 @@
 #include "base/name_distance.h"
 #include "base/units.h"
 #include "net/policy/policy.h"
+#include "state/proxy_url.h"
 
 namespace msb::cli {
 namespace {
@@ -112,6 +113,7 @@ void NetworkFlags::add_to(CLI::App& command) {
   command.add_option("--net-ipv4-pool", ipv4_pool_, "Where a /30 is taken from (172.16.0.0/12)");
   command.add_option("--net-ipv6-pool", ipv6_pool_, "Where a /64 is taken from (fd42:6d73:62::/48)");
   command.add_option("--max-connections", max_connections_, "TCP connections at once, up to 4096 (256)");
+  command.add_option("--net-proxy", proxy_, "http:// or socks5:// URL to go through, or none (HTTPS_PROXY, ALL_PROXY)");
   add_limit(command, "egress", egress_);
   add_limit(command, "ingress", ingress_);
 }
@@ -169,6 +171,8 @@ Result<NetworkConfig> NetworkFlags::config() const {
   if (!ipv4_pool_.empty()) config.ipv4_pool = ipv4_pool_;
   if (!ipv6_pool_.empty()) config.ipv6_pool = ipv6_pool_;
   config.max_connections = max_connections_.value_or(config.max_connections);
+  MSB_CHECK(state::check_proxy(proxy_));
+  config.proxy = proxy_;
   MSB_TRY(config.egress, limiter("egress", egress_));
   MSB_TRY(config.ingress, limiter("ingress", ingress_));
   return config;

@@ -43,6 +43,7 @@ class NetworkFlags {
   std::string ipv4_pool_;
   std::string ipv6_pool_;
   std::optional<uint32_t> max_connections_;
+  std::string proxy_;
   Limit egress_;
   Limit ingress_;
 };

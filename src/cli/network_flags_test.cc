@@ -54,6 +54,13 @@ TEST(NetworkFlags, no_net_is_no_device_unless_a_rule_needs_one) {
   EXPECT_THROW(parse({"--no-net", "--net", "public"}), CLI::ParseError);
 }
 
+TEST(NetworkFlags, a_proxy_is_taken_as_it_is_or_refused_without_its_password) {
+  EXPECT_EQ(parse({}).config->proxy, "");
+  EXPECT_EQ(parse({"--net-proxy", "none"}).config->proxy, "none");
+  EXPECT_EQ(parse({"--net-proxy", "socks5://u:p@proxy:1080"}).config->proxy, "socks5://u:p@proxy:1080");
+  EXPECT_THAT(parse({"--net-proxy", "ftp://u:secret@proxy:1"}).policy(), HasSubstr("'ftp://***@proxy:1' is no proxy"));
+}
+
 TEST(NetworkFlags, defaults_begin_with_nothing_but_profiles_stay) {
   EXPECT_EQ(parse({"--net-default", "deny"}).policy(), "deny egress, deny ingress");
   EXPECT_EQ(parse({"--net-default-egress", "allow"}).policy(), "allow egress, allow ingress");

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "state/network_json.h"
+#include "state/proxy_url.h"
 
 namespace msb {
 namespace {
@@ -355,6 +356,16 @@ Result<StoredConfig> stored_config_from_json(const std::string& text) {
   } catch (const std::exception& error) {
     return fail(ErrorKind::corrupt, cat("the stored configuration cannot be read: ", error.what()));
   }
+}
+
+std::string shown_config(const std::string& stored) {
+  // No password without an '@' before its host. Most configurations have none, and lists of sandboxes are long.
+  if (stored.find('@') == std::string::npos) return stored;
+  Json json = Json::parse(stored, nullptr, /*allow_exceptions=*/false);
+  const Json::json_pointer proxy("/config/network/proxy");
+  if (!json.contains(proxy) || !json[proxy].is_string()) return json.is_discarded() ? "" : stored;
+  json[proxy] = state::shown_proxy(json[proxy].get_ref<const std::string&>());
+  return json.dump();
 }
 
 }  // namespace msb

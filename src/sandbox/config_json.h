@@ -29,4 +29,7 @@ struct StoredConfig {
 Result<std::string> to_json(const StoredConfig& stored);
 Result<StoredConfig> stored_config_from_json(const std::string& text);
 
+// What to_json() made, for people to see: without the password of a proxy.
+std::string shown_config(const std::string& stored);
+
 }  // namespace msb

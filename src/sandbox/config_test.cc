@@ -276,6 +276,19 @@ TEST(ConfigJson, a_sandbox_stored_before_a_field_existed_has_its_default) {
   EXPECT_EQ(back->config.isolation, SandboxConfig{}.isolation);
 }
 
+TEST(ConfigJson, what_is_shown_has_no_password_of_a_proxy) {
+  StoredConfig stored{.config = valid(), .manifest_digest = {}, .layers = {}, .image = {}};
+  EXPECT_EQ(shown_config(*to_json(stored)), *to_json(stored));
+  stored.config.env = {{"MAIL", "a@b"}};
+  EXPECT_EQ(shown_config(*to_json(stored)), *to_json(stored));
+  stored.config.network.proxy = "http://me:secret@proxy:1";
+  const std::string shown = shown_config(*to_json(stored));
+  EXPECT_EQ(stored_config_from_json(shown)->config.network.proxy, "http://me:***@proxy:1");
+  EXPECT_EQ(stored_config_from_json(shown)->config.env, stored.config.env);
+  EXPECT_EQ(shown.find("secret"), std::string::npos);
+  EXPECT_EQ(shown_config("{damaged: me:secret@proxy"), "");
+}
+
 TEST(ConfigJson, text_that_json_cannot_hold_is_refused) {
   StoredConfig stored = full();
   stored.config.env = {{"A", "\xff"}};

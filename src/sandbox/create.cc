@@ -1,6 +1,7 @@
 #include <sys/random.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "base/sha256.h"
 #include "base/temp_dir.h"
@@ -10,6 +11,7 @@
 #include "sandbox/mounts.h"
 #include "sandbox/network_plan.h"
 #include "sandbox/prepare.h"
+#include "sandbox/upstream_proxy.h"
 #include "sandbox/volumes.h"
 #include "state/machine_check.h"
 #include "state/network_slots.h"
@@ -93,6 +95,15 @@ Result<state::SandboxRow> make_row(const std::string& id, const StoredConfig& st
   return row;
 }
 
+Result<std::optional<state::NetworkSpec>> prepare_network(Store& store, const SandboxConfig& config) {
+  MSB_TRY(const uint16_t slot, state::network_slot(store.database, config.name));
+  auto network = plan_network(config.network, slot, host_families());
+  if (!network) return network;
+  MSB_TRY(const auto settings, state::NetworkSettings::load(state::settings_file(store.home)));
+  MSB_TRY(network->proxy, find_proxy(std::exchange(network->config.proxy, {}), settings, ::getenv));
+  return network;
+}
+
 // The name becomes ours: its lock, and a row that says starting.
 Result<FileLock> claim_new(Store& store, const state::SandboxRow& row, const SandboxConfig& config) {
   MSB_TRY(auto transaction, store.database.begin());
@@ -110,8 +121,7 @@ Result<RunningProcess> boot(Store& store, const std::string& id, StoredConfig st
   // What is mounted may have gone since the sandbox was made.
   MSB_CHECK(resolve_mounts(stored.config.mounts, store.home, Resolution::again));
   MSB_CHECK(prepare_disks(store.home, stored, run));
-  MSB_TRY(const uint16_t slot, state::network_slot(store.database, name));
-  auto network = plan_network(stored.config.network, slot, host_families());
+  MSB_TRY(auto network, prepare_network(store, stored.config));
   MSB_TRY(auto config, plan_launch(store.home, id, stored, std::move(network)));
   // So that somebody else can stop it while it starts.
   auto note_pid = [&](pid_t pid) {

@@ -9,6 +9,7 @@
 #include "net/address.h"
 #include "net/dns/nameservers.h"
 #include "net/policy/policy.h"
+#include "state/proxy_url.h"
 
 namespace msb {
 namespace {
@@ -109,6 +110,7 @@ Result<> check_network(const NetworkConfig& config) {
   if (config.max_connections < 1 || config.max_connections > kMostConnections)
     return fail(ErrorKind::invalid_config,
                 cat(config.max_connections, " connections are not possible; a sandbox has 1 to ", kMostConnections));
+  MSB_CHECK(state::check_proxy(config.proxy));
   MSB_CHECK(check_limiter(config.egress, "egress"));
   return check_limiter(config.ingress, "ingress");
 }

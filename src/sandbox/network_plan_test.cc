@@ -125,6 +125,8 @@ TEST(CheckNetwork, each_rule_has_its_message) {
             "a sandbox without a network cannot publish ports");
   EXPECT_EQ(message([](auto& c) { c.egress.bandwidth.emplace(); }),
             "the egress bandwidth limit is 0: leave it out, or switch the network off");
+  EXPECT_EQ(message([](auto& c) { c.proxy = "http://u:p@proxy"; }), "'http://***@proxy' is no proxy: it has no port");
+  EXPECT_EQ(message([](auto& c) { c.proxy = "none"; }), "accepted");
   NetworkConfig config;
   config.deny_domains = {"a..b"};
   EXPECT_EQ(check_network(config).error().kind(), ErrorKind::network_policy);

@@ -1,5 +1,7 @@
 #include "sandbox/store.h"
 
+#include "sandbox/config_json.h"
+
 namespace msb {
 
 Result<Store> Store::open() {
@@ -40,7 +42,7 @@ SandboxInfo to_info(const state::SandboxRow& row) {
   if (state::claims_to_be_alive(row.status)) info.ports = row.ports;
   info.termination_reason = row.termination_reason;
   info.exit_code = row.exit_code;
-  info.config_json = row.config_json;
+  info.config_json = shown_config(row.config_json);
   return info;
 }
 
