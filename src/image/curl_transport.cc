@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "image/reference.h"
+#include "state/proxy_url.h"
 
 // The headers' type-checking macros call functions by name; here functions are reached through a table.
 #undef curl_easy_setopt
@@ -134,6 +135,12 @@ Error transport_error(TransportFailure::Cause cause, std::string message) {
   return Error(ErrorKind::image_pull_failed, std::move(message)).detail(std::make_shared<TransportFailure>(cause));
 }
 
+Error proxy_error(const HttpRequest& request, std::string_view why) {
+  return transport_error(TransportFailure::Cause::unreachable,
+                         cat("the proxy does not lead to the registry ", request.url.authority, ": ", why))
+      .hint("check https_proxy, http_proxy and no_proxy in the environment, or network.proxy in config.json");
+}
+
 Error describe(CURLcode code, const CurlTable& curl, const char* detail, const HttpRequest& request,
                const TransportLimits& limits) {
   using Cause = TransportFailure::Cause;
@@ -143,8 +150,9 @@ Error describe(CURLcode code, const CurlTable& curl, const char* detail, const H
       return transport_error(Cause::unreachable, cat("the name of the registry ", host, " cannot be resolved"))
           .hint("check the spelling and this machine's DNS and network");
     case CURLE_COULDNT_RESOLVE_PROXY:
-      return transport_error(Cause::unreachable, "the name of the proxy cannot be resolved")
-          .hint("check http_proxy, https_proxy and no_proxy in the environment");
+      return proxy_error(request, "its name cannot be resolved");
+    case CURLE_PROXY:
+      return proxy_error(request, detail);
     case CURLE_COULDNT_CONNECT:
       return transport_error(Cause::unreachable, cat("cannot connect to the registry ", host, ": ", detail))
           .hint("check that it is running and that the port is right");
@@ -271,8 +279,11 @@ Result<> CurlTransport::Session::perform(const HttpRequest& request, const HttpS
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_WRITEFUNCTION, &on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(&exchange));
-  // No proxy can reach what listens on this machine's loopback.
-  if (is_loopback_host(request.url.authority)) set(CURLOPT_PROXY, "");
+  // No proxy can reach what listens on this machine's loopback. Without the option libcurl asks the environment.
+  if (is_loopback_host(request.url.authority) || request.proxy == state::kNoProxy)
+    set(CURLOPT_PROXY, "");
+  else if (!request.proxy.empty())
+    set(CURLOPT_PROXY, request.proxy.c_str());
   if (request.method == "POST") {
     set(CURLOPT_POST, 1L);
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
@@ -293,7 +304,12 @@ Result<> CurlTransport::Session::perform(const HttpRequest& request, const HttpS
   (void)curl_.multi_remove_handle(multi_, easy_);
   if (exchange.sink_error) return fail(std::move(*exchange.sink_error));
   if (!outcome) return fail(std::move(outcome).error());
-  if (*outcome != CURLE_OK) return fail(describe(*outcome, curl_, detail, request, limits));
+  if (*outcome != CURLE_OK) {
+    long answer = 0;  // of a proxy, to CONNECT
+    (void)curl_.easy_getinfo(easy_, CURLINFO_HTTP_CONNECTCODE, &answer);
+    if (answer >= 400) return fail(proxy_error(request, cat("it answers with ", answer)));
+    return fail(describe(*outcome, curl_, detail, request, limits));
+  }
   // An answer without a body has not shown its head yet.
   if (!exchange.deliver_head()) return fail(std::move(*exchange.sink_error));
   return {};

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <thread>
 
+#include "base/base64.h"
 #include "base/temp_dir.h"
 #include "image/registry_client.h"
 #include "image/testing/fetch.h"
@@ -38,8 +39,8 @@ class CurlTransportTest : public ::testing::Test {
   Result<std::string> layer(RegistryClient& from) {
     return testing::fetch_blob(from, reference_, image_.layers[0].blob);
   }
-  Result<> get(const std::string& url) {
-    const HttpRequest request{.url = *Url::parse(url), .headers = {}, .body = {}, .ca_files = {}};
+  Result<> get(const std::string& url, const std::string& proxy = "") {
+    const HttpRequest request{.url = *Url::parse(url), .headers = {}, .body = {}, .ca_files = {}, .proxy = proxy};
     return transport_->perform(
         request, {[](const HttpHead&) { return Result<>(); }, [](ByteView) { return Result<>(); }}, *cancellation_);
   }
@@ -67,6 +68,58 @@ TEST_F(CurlTransportTest, LoopbackIsReachedPastAProxy) {
   auto result = get(cat("http://", server_->host(), "/v2/"));
   ::unsetenv("http_proxy");
   EXPECT_TRUE(result) << result.error().to_string();
+}
+
+// The server is a proxy here: of plain HTTP it gets the whole address as a target.
+class ProxiedTransportTest : public CurlTransportTest {
+ protected:
+  void SetUp() override {
+    CurlTransportTest::SetUp();
+    registry_.intercept([](const Seen& request) -> std::optional<FakeAnswer> {
+      const bool known = request.headers.contains("proxy-authorization");
+      return FakeAnswer{.status = known ? 200 : 407, .headers = {}, .body = {}, .break_after = {}};
+    });
+  }
+  void TearDown() override {
+    for (const char* name : {"http_proxy", "https_proxy", "no_proxy"}) ::unsetenv(name);
+  }
+  std::string proxy() const { return cat("http://me:p%40ss@", server_->host()); }
+};
+
+TEST_F(ProxiedTransportTest, AGivenProxyIsAskedWithItsLogin) {
+  ASSERT_TRUE(get("http://registry.invalid/v2/", proxy()));
+  ASSERT_EQ(registry_.seen().size(), 1u);
+  EXPECT_EQ(registry_.seen()[0].target, "http://registry.invalid/v2/");
+  EXPECT_EQ(registry_.seen()[0].headers.at("proxy-authorization"), "Basic " + base64_encode("me:p@ss"));
+}
+
+TEST_F(ProxiedTransportTest, TheEnvironmentsProxyIsAskedUnlessThereIsToBeNone) {
+  ::setenv("http_proxy", proxy().c_str(), 1);
+  EXPECT_TRUE(get("http://registry.invalid/v2/"));
+  EXPECT_EQ(registry_.seen().size(), 1u);
+  EXPECT_FALSE(get("http://registry.invalid/v2/", "none"));
+  EXPECT_EQ(registry_.seen().size(), 1u);
+}
+
+TEST_F(ProxiedTransportTest, ExceptionsAndLoopbackAreReachedWithoutIt) {
+  ::setenv("no_proxy", ".invalid", 1);
+  EXPECT_FALSE(get("http://registry.invalid/v2/", proxy()));
+  EXPECT_TRUE(get(cat("http://", server_->host(), "/v2/"), "http://127.0.0.1:1"));
+  ASSERT_EQ(registry_.seen().size(), 1u);
+  EXPECT_EQ(registry_.seen()[0].target, "/v2/");
+}
+
+TEST_F(ProxiedTransportTest, ARefusalIsTheProxysAndHasNoPassword) {
+  const auto wrong = get("https://registry.invalid/v2/", cat("http://", server_->host()));
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(registry_.seen().at(0).method, "CONNECT");
+  ASSERT_NE(wrong.error().detail_as<TransportFailure>(), nullptr);
+  EXPECT_EQ(wrong.error().detail_as<TransportFailure>()->cause, TransportFailure::Cause::unreachable);
+  EXPECT_THAT(wrong.error().message(), HasSubstr("the proxy does not lead to the registry registry.invalid"));
+  EXPECT_THAT(wrong.error().message(), HasSubstr("407"));
+  const auto dead = get("https://registry.invalid/v2/", "http://me:secret@127.0.0.1:1");
+  ASSERT_FALSE(dead);
+  EXPECT_THAT(dead.error().to_string(), ::testing::Not(HasSubstr("secret")));
 }
 
 TEST_F(CurlTransportTest, ATruncatedBlobIsResumed) {

@@ -16,6 +16,7 @@
 #include "image/curl_transport.h"
 #include "image/image_detail.h"
 #include "image/puller.h"
+#include "state/settings.h"
 #include "state/snapshots.h"
 
 namespace msb::image {
@@ -38,12 +39,6 @@ std::vector<std::string> names_in(const std::string& directory) {
   }
   ::closedir(listing);
   return out;
-}
-
-std::string settings_file(const state::Home& home, const StoreOptions& options) {
-  if (!options.settings_path.empty()) return options.settings_path;
-  const char* given = std::getenv("MSB_CONFIG_PATH");
-  return given != nullptr && *given != '\0' ? given : home.config();
 }
 
 bool is_cached_hit(const PullOptions& options) {
@@ -146,13 +141,17 @@ Result<> ImageStore::record(const state::ManifestRecord& manifest, const Referen
 
 Result<ResolvedImage> ImageStore::fetch(const Reference& reference, const PullOptions& options) {
   Progress progress(options.progress, reference.str());
-  MSB_TRY(const auto settings, RegistrySettings::load(settings_file(home_, options_)));
+  const std::string settings_path =
+      options_.settings_path.empty() ? state::settings_file(home_) : options_.settings_path;
+  MSB_TRY(const auto settings, RegistrySettings::load(settings_path));
+  MSB_TRY(const auto network, state::NetworkSettings::load(settings_path));
   if (!transport_) {
     MSB_TRY(transport_, options_.make_transport());
   }
   MSB_TRY(auto lock, hold_cache(home_));
   auto hold = std::make_shared<FileLock>(std::move(lock));
-  const RegistryAccess access{*transport_, settings, options.registry, options_.docker_directory, options_.retry};
+  const RegistryAccess access{*transport_,    settings,     options.registry, options_.docker_directory,
+                              options_.retry, network.proxy};
   // A layer whose file was damaged has the wrong size in the cache: it would pass for present.
   MSB_TRY(const auto known, find(reference));
   Reuse reuse = options.force ? Reuse::no : Reuse::yes;

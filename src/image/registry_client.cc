@@ -81,6 +81,15 @@ std::string without_port(const std::string& authority) {
 RegistryClient::RegistryClient(RegistryTransport& transport, Endpoint endpoint, const Cancellation& cancellation)
     : transport_(transport), endpoint_(std::move(endpoint)), cancellation_(cancellation) {}
 
+HttpRequest RegistryClient::to(Url url, TlsCheck tls) const {
+  return {.url = std::move(url),
+          .headers = {},
+          .body = {},
+          .tls = tls,
+          .ca_files = endpoint_.ca_files,
+          .proxy = endpoint_.proxy};
+}
+
 Result<RegistryClient::Scheme> RegistryClient::scheme() {
   const std::lock_guard lock(mutex_);
   if (scheme_) return *scheme_;
@@ -95,8 +104,7 @@ Result<RegistryClient::Scheme> RegistryClient::scheme() {
   for (const Scheme& candidate : candidates) {
     int status = 0;
     MSB_TRY(auto url, Url::parse(cat(candidate.name, "://", endpoint_.host, "/v2/")));
-    HttpRequest request{
-        .url = std::move(url), .headers = {}, .body = {}, .tls = candidate.tls, .ca_files = endpoint_.ca_files};
+    HttpRequest request = to(std::move(url), candidate.tls);
     const HttpSink sink{[&](const HttpHead& head) -> Result<> { return status = head.status, Result<>(); },
                         [](ByteView) -> Result<> { return {}; }};
     auto result = transport_.perform(request, sink, cancellation_);
@@ -162,7 +170,7 @@ Result<std::string> RegistryClient::fetch_token(const Challenge& challenge, cons
   const std::string service = challenge.param("service");
   const std::string& offered = challenge.param("scope");
   const std::string& wanted = offered.empty() ? scope : offered;
-  HttpRequest request{.url = realm, .headers = {}, .body = {}, .tls = TlsCheck::verify, .ca_files = endpoint_.ca_files};
+  HttpRequest request = to(realm, TlsCheck::verify);
   if (without_port(realm.authority) == without_port(endpoint_.host)) request.tls = own.tls;
   const auto& credentials = endpoint_.credentials;
   if (credentials && !credentials->identity_token.empty()) {
@@ -222,8 +230,8 @@ Result<RegistryClient::Answer> RegistryClient::send(const Ask& ask) {
       authorization = authorization_;
     }
     MSB_TRY(auto url, Url::parse(cat(own.name, "://", endpoint_.host, ask.path)));
-    HttpRequest request{
-        .url = std::move(url), .headers = ask.headers, .body = {}, .tls = own.tls, .ca_files = endpoint_.ca_files};
+    HttpRequest request = to(std::move(url), own.tls);
+    request.headers = ask.headers;
     if (!authorization.empty()) request.headers.emplace_back("Authorization", authorization);
     MSB_TRY(auto answer, exchange(std::move(request), ask));
     if (answer.head.status != 401 || round == 1) return answer;

@@ -32,6 +32,7 @@ struct Endpoint {
   std::vector<std::string> ca_files;
   std::optional<Credentials> credentials;
   RetryPolicy retry;
+  std::string proxy = {};  // HttpRequest::proxy
 };
 
 struct FetchedManifest {
@@ -71,6 +72,7 @@ class RegistryClient {
     BodySink body;
   };
 
+  HttpRequest to(Url url, TlsCheck tls) const;
   Result<Scheme> scheme();
   Result<Answer> send(const Ask& ask);
   Result<Answer> exchange(HttpRequest request, const Ask& ask);

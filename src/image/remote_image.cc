@@ -15,7 +15,8 @@ Result<std::vector<Endpoint>> endpoints_of(const Reference& reference, const Reg
   std::vector<Endpoint> out;
   if (const auto it = settings.mirrors.find(reference.registry()); it != settings.mirrors.end()) {
     for (const Mirror& mirror : it->second) {
-      Endpoint endpoint{mirror.host, settings.trust_of(mirror.host), ca_files, std::nullopt, access.retry};
+      Endpoint endpoint{mirror.host, settings.trust_of(mirror.host), ca_files, std::nullopt, access.retry,
+                        access.proxy};
       if (mirror.insecure) endpoint.trust = Trust::insecure;
       // The call's own credentials are for the registry that it names, not for whoever mirrors it.
       MSB_TRY(endpoint.credentials, find_credentials(mirror.host, std::nullopt, settings, access.docker_directory));
@@ -23,7 +24,8 @@ Result<std::vector<Endpoint>> endpoints_of(const Reference& reference, const Reg
     }
   }
   const std::string& registry = reference.registry();
-  Endpoint endpoint{connect_host(registry), settings.trust_of(registry), ca_files, std::nullopt, access.retry};
+  Endpoint endpoint{
+      connect_host(registry), settings.trust_of(registry), ca_files, std::nullopt, access.retry, access.proxy};
   if (access.options.insecure) endpoint.trust = Trust::insecure;
   MSB_TRY(endpoint.credentials, find_credentials(registry, access.options.auth, settings, access.docker_directory));
   out.push_back(std::move(endpoint));

@@ -15,6 +15,7 @@ struct RegistryAccess {
   const RegistryOptions& options;  // of this call
   std::string docker_directory;    // where Docker's config.json is; empty = nowhere
   RetryPolicy retry;
+  std::string proxy = {};  // HttpRequest::proxy
 };
 
 struct RemoteImage {

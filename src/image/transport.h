@@ -22,6 +22,7 @@ struct HttpRequest {
   std::string body;  // for POST
   TlsCheck tls = TlsCheck::verify;
   std::vector<std::string> ca_files;  // PEM, trusted in addition to the system's
+  std::string proxy = {};             // a ProxyUrl, or "none"; empty: as the environment says
 };
 
 struct HttpHead {
