@@ -19,6 +19,8 @@ BINARY = os.environ.get("MSB_TEST_BINARY", str(TOP / "build/msb"))
 MACHINE = os.environ.get("MSB_TEST_MACHINE", "portable")
 # Nothing here takes as long; whatever does hangs.
 TIMEOUT = 120
+# What is tried here is on loopback, and guests are to go where the tests say.
+PROXY_VARIABLES = [spelt for name in ("http", "https", "all", "no") for spelt in (f"{name}_proxy", f"{name}_proxy".upper())]
 
 
 def registry_storage():
@@ -50,7 +52,7 @@ class Msb:
         docker = self.home.parent / (self.home.name + "-docker")
         docker.mkdir(exist_ok=True)
         self.environment = dict(os.environ, MSB_HOME=str(self.home), DOCKER_CONFIG=str(docker), LC_ALL="C.UTF-8")
-        for name in ("MSB_PATH", "MSB_CONFIG_PATH", "MSB_KERNEL_PATH", "MSB_INITRAMFS_PATH", "NO_COLOR"):
+        for name in ("MSB_PATH", "MSB_CONFIG_PATH", "MSB_KERNEL_PATH", "MSB_INITRAMFS_PATH", "NO_COLOR", *PROXY_VARIABLES):
             self.environment.pop(name, None)
         self.docker_config = docker / "config.json"
         self.configure({"registries": {"mirrors": {"docker.io": [registry]}}})
