@@ -100,7 +100,7 @@ TEST_P(PublishedTest, ThousandClientsAtOnceAreAllServed) {
   for (int i = 0; i < 1000; ++i) clients.push_back(client());
   for (int i = 0; i < 1000; ++i) {
     servers.push_back(accept_one(listener));
-    ASSERT_TRUE(servers.back()) << i << " " << std::strerror(errno);
+    ASSERT_TRUE(servers.back()) << i << " " << words_of(errno);
     say(servers.back(), "welcome");
   }
   for (const Fd& peer : clients) ASSERT_EQ(hear(peer, 7), "welcome");

@@ -84,7 +84,7 @@ TEST_P(GatewayTest, WhereTheHostHasNoRouteTheGuestHasNone) {
   want_all_errors(datagrams);
   ASSERT_EQ(connect_to(datagrams, {nowhere, 80}), 0);
   say(datagrams, "anybody?");
-  EXPECT_EQ(hear(datagrams, 1), std::strerror(ENETUNREACH));
+  EXPECT_EQ(hear(datagrams, 1), words_of(ENETUNREACH));
 }
 
 TEST_P(GatewayTest, HostsLoopbackNeedsARuleAndTheGatewaysAddress) {
@@ -182,7 +182,7 @@ TEST_P(GatewayTest, DatagramsToTheGatewayAreRefusedWhenNobodyListensAtAll) {
   const Fd client = guest_socket(SOCK_DGRAM);
   ASSERT_EQ(connect_to(client, {gateway(), 1}), 0);
   say(client, "anybody?");
-  EXPECT_EQ(hear(client, 1), std::strerror(ECONNREFUSED));
+  EXPECT_EQ(hear(client, 1), words_of(ECONNREFUSED));
 }
 
 TEST_P(GatewayTest, DatagramToAClosedPortIsRefused) {
@@ -190,7 +190,7 @@ TEST_P(GatewayTest, DatagramToAClosedPortIsRefused) {
   const Fd client = guest_socket(SOCK_DGRAM);
   ASSERT_EQ(connect_to(client, {host(), 1}), 0);
   say(client, "anybody?");
-  EXPECT_EQ(hear(client, 1), std::strerror(ECONNREFUSED));
+  EXPECT_EQ(hear(client, 1), words_of(ECONNREFUSED));
 }
 
 // ---- pings ---------------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ TEST_P(PingTest, TheGatewayAnswersForItself) {
 TEST_P(PingTest, WhatTheHostCannotReachIsToldToTheGuest) {
   start({});
   const Ip nowhere = Ip::parse(family() == Family::v4 ? "198.41.0.4" : "2001:503:ba3e::2:30").value();
-  EXPECT_EQ(hear(ping(nowhere, "lost"), 12), std::strerror(ENETUNREACH));
+  EXPECT_EQ(hear(ping(nowhere, "lost"), 12), words_of(ENETUNREACH));
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ Result<std::unique_ptr<PublishedPorts>> PublishedPorts::create(FlowContext& cont
                                                                std::function<GuestStack&()> stack,
                                                                std::vector<BoundPort> ports, Addresses addresses) {
   std::unique_ptr<PublishedPorts> published(
-      new PublishedPorts(context, egress, std::move(stack), std::move(addresses)));
+      new PublishedPorts(context, egress, std::move(stack), addresses));
   published->spare_ = spare_descriptor();
   for (auto& bound : ports) {
     auto port = std::make_unique<Port>(Port{std::move(bound), {}});

@@ -61,7 +61,7 @@ class PublishedPorts {
   };
 
   PublishedPorts(FlowContext& context, TcpEgress& egress, std::function<GuestStack&()> stack, Addresses addresses)
-      : context_(context), egress_(egress), stack_(std::move(stack)), addresses_(std::move(addresses)) {}
+      : context_(context), egress_(egress), stack_(std::move(stack)), addresses_(addresses) {}
   void accept(const Port& port);
   void connect(Fd peer, const Port& port, std::shared_ptr<void> place);
   void receive(const Port& port);

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <system_error>
 
 namespace msb::net::testing {
 
@@ -32,12 +32,16 @@ void say(const Fd& socket, std::string_view text) {
   ASSERT_EQ(::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
 }
 
+std::string words_of(int errnum) {
+  return std::generic_category().message(errnum);
+}
+
 std::string hear(const Fd& socket, size_t size) {
   std::string text(size, '\0');
   size_t have = 0;
   while (have < size) {
     const ssize_t got = ::recv(socket.get(), text.data() + have, size - have, 0);
-    if (got < 0) return errno == ECONNRESET ? "reset" : std::strerror(errno);
+    if (got < 0) return errno == ECONNRESET ? "reset" : words_of(errno);
     if (got == 0) break;
     have += static_cast<size_t>(got);
   }
@@ -48,7 +52,7 @@ std::string hear(const Fd& socket, size_t size) {
 Endpoint bind_at(const Fd& socket, const Endpoint& local) {
   set_patience(socket);
   const SocketAddress address = to_socket_address(local);
-  EXPECT_EQ(::bind(socket.get(), address.get(), address.size), 0) << local.to_string() << " " << std::strerror(errno);
+  EXPECT_EQ(::bind(socket.get(), address.get(), address.size), 0) << local.to_string() << " " << words_of(errno);
   sockaddr_storage real{};
   socklen_t size = sizeof(real);
   ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&real), &size);

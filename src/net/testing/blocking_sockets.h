@@ -21,7 +21,8 @@ void want_all_errors(const Fd& socket);
 int connect_to(const Fd& socket, const Endpoint& remote);
 // All of it, or the test fails.
 void say(const Fd& socket, std::string_view text);
-// What comes up to this size; less at the end, "reset" for a reset, the error's words for another.
+std::string words_of(int errnum);
+// What comes up to this size; less at the end, "reset" for a reset, words_of() another error.
 std::string hear(const Fd& socket, size_t size);
 
 // Where it is bound then; port 0 is any.
