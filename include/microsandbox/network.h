@@ -156,6 +156,21 @@ struct NetworkConfig {
   bool operator==(const NetworkConfig&) const = default;
 };
 
+// What the policy (or a limit) refused, from the log of a sandbox; or one of the last two.
+struct NetworkEvent {
+  int64_t timestamp_ms = 0;  // Unix time
+  NetworkDirection direction = NetworkDirection::egress;
+  std::optional<NetworkProtocol> protocol = {};
+  std::string address = {};  // egress: the other end's, ingress: the peer's; empty: of a DNS query's name
+  uint16_t port = 0;         // likewise; 0: it has none
+  std::optional<uint16_t> guest_port = {};  // of ingress
+  std::string name = {};                    // of a DNS query, or what SNI or Host said; empty: none
+  std::string rule = {};                    // that decided: "deny@private", "default egress"; or the limit
+  std::string error = {};                   // what is wrong with the proxy
+  uint64_t missing_bytes = 0;               // of the log, left out here because there was too much at once
+  bool operator==(const NetworkEvent&) const = default;
+};
+
 // Something to ask a policy about: "api.github.com", "1.1.1.1:53/udp", "[2606:4700::1111]:443". Port 443 and TCP unless
 // it says otherwise.
 struct NetworkTarget {

@@ -71,7 +71,7 @@ struct MSB_API BootFailure : ErrorDetail {
   std::vector<std::string> kernel_lines;  // the guest's last
 };
 
-enum class LogSource { stdout_stream, stderr_stream, system };
+enum class LogSource { stdout_stream, stderr_stream, system, network };
 struct LogEntry {
   int64_t timestamp_ms = 0;
   LogSource source = LogSource::stdout_stream;
@@ -85,7 +85,8 @@ struct LogQuery {
   bool stdout_stream = true;
   bool stderr_stream = true;
   bool system = false;
-  bool follow = false;  // until the sandbox stops
+  bool network = false;  // what was refused, each a line of JSON; Sandbox::network_events() reads them
+  bool follow = false;   // until the sandbox stops
 };
 
 // What can be changed about a sandbox that is not running; what is absent stays.
@@ -124,6 +125,9 @@ class MSB_API Sandbox {
   static Result<> kill(const std::string& name);
   static Result<> logs(const std::string& name, const LogQuery& query,
                        const std::function<bool(const LogEntry&)>& deliver);  // deliver returns false to end
+  // What its network refused; of `query` the times, tail and follow count.
+  static Result<> network_events(const std::string& name, LogQuery query,
+                                  const std::function<bool(const NetworkEvent&)>& deliver);
 
   // ---- the handle ----------------------------------------------------------------------
   const std::string& name() const;

@@ -21,6 +21,8 @@ std::string_view name_of(LogSource source) {
       return "stderr";
     case LogSource::system:
       return "system";
+    case LogSource::network:
+      return "network";
   }
   return "system";
 }
@@ -58,8 +60,11 @@ struct LogsCommand {
     query.stdout_stream = query.stderr_stream = query.system = false;
     for (const auto& source : sources) {
       bool all = source == "all";
-      if (!all && source != "stdout" && source != "stderr" && source != "output" && source != "system")
-        return fail(wrong_usage(cat("unknown log source '", source, "'; use stdout, stderr, output, system or all")));
+      query.network |= source == "network";
+      if (!all && source != "stdout" && source != "stderr" && source != "output" && source != "system" &&
+          source != "network")
+        return fail(
+            wrong_usage(cat("unknown log source '", source, "'; use stdout, stderr, output, system, network or all")));
       query.stdout_stream |= all || source == "stdout" || source == "output";
       query.stderr_stream |= all || source == "stderr" || source == "output";
       query.system |= all || source == "system";
@@ -76,7 +81,7 @@ struct LogsCommand {
     } else {
       std::string text = timestamps ? rfc3339(entry.timestamp_ms) + " " + entry.data : entry.data;
       if (text.empty() || text.back() != '\n') {
-        if (timestamps || entry.source == LogSource::system) text += '\n';
+        if (timestamps || entry.source == LogSource::system || entry.source == LogSource::network) text += '\n';
       }
       FILE* out = entry.source == LogSource::stderr_stream ? stderr : stdout;
       std::fwrite(text.data(), 1, text.size(), out);
@@ -121,7 +126,9 @@ void add_logs(CLI::App& root, Invocation& invocation) {
   command->add_option("--until", state->until, "Up to this time");
   command->add_flag("-f,--follow", state->follow, "Go on until the sandbox stops");
   command->add_flag("--timestamps", state->timestamps, "Begin each entry with its time");
-  add_repeatable(*command, "--source", state->sources, "stdout, stderr, output, system, all")->delimiter(',');
+  add_repeatable(*command, "--source", state->sources,
+                 "stdout, stderr, output (both), system, all (these), network (what was refused)")
+      ->delimiter(',');
   command->add_option("--grep", state->grep, "Only entries that match this expression");
   command->add_flag("--json", state->json, "One JSON object a line");
   on_run(*command, invocation, [state] { return state->run(); });

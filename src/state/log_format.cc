@@ -10,7 +10,7 @@
 namespace msb::state {
 namespace {
 
-constexpr std::array<std::string_view, 3> kSources{"stdout", "stderr", "system"};
+constexpr std::array<std::string_view, 4> kSources{"stdout", "stderr", "system", "network"};
 
 void append_escaped(std::string& out, std::string_view text) {
   static constexpr char kDigits[] = "0123456789abcdef";

@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "state/log_writer.h"
+#include "state/network_event.h"
 #include "state/sandboxes.h"
 
 namespace msb::state {
@@ -26,8 +27,18 @@ bool matches(const LogQuery& query, const LogEntry& entry) {
       return query.stderr_stream;
     case LogSource::system:
       return query.system;
+    case LogSource::network:
+      return query.network;
   }
   return false;
+}
+
+std::optional<LogEntry> parse_line(std::string_view line) {
+  if (auto entry = parse_log_entry(line)) return entry;
+  const auto event = parse_network_event(line);
+  if (!event) return std::nullopt;
+  return LogEntry{
+      .timestamp_ms = event->timestamp_ms, .source = LogSource::network, .session_id = {}, .data = std::string(line)};
 }
 
 // One open log file and how far it was read.
@@ -45,7 +56,7 @@ class OpenLog {
       partial_ += as_text(ByteView(buffer).first(count));
       size_t begin = 0;
       for (size_t end; (end = partial_.find('\n', begin)) != std::string::npos; begin = end + 1) {
-        auto parsed = parse_log_entry(std::string_view(partial_).substr(begin, end - begin));
+        auto parsed = parse_line(std::string_view(partial_).substr(begin, end - begin));
         if (parsed && !entry(*parsed)) return false;
       }
       partial_.erase(0, begin);

@@ -1,59 +1,40 @@
 #include "vmm/network_log.h"
 
-#include <nlohmann/json.hpp>
-
+#include "state/network_event.h"
 #include "state/sandboxes.h"
 
 namespace msb::vmm {
 namespace {
 
-std::string_view name_of(NetworkProtocol protocol) {
-  switch (protocol) {
-    case NetworkProtocol::tcp:
-      return "tcp";
-    case NetworkProtocol::udp:
-      return "udp";
-    case NetworkProtocol::icmpv4:
-      return "icmpv4";
-    case NetworkProtocol::icmpv6:
-      return "icmpv6";
+NetworkEvent event_of(const net::DenialEvent& event, int64_t now_ms) {
+  NetworkEvent event{.timestamp_ms = now_ms,
+                     .direction = event.direction,
+                     .protocol = event.protocol,
+                     .guest_port = event.guest_port,
+                     .name = event.name,
+                     .rule = event.rule};
+  if (event.remote) {
+    event.address = event.remote->ip.to_string();
+    event.port = event.remote->port;
   }
-  return "";
+  return event;
 }
 
 }  // namespace
 
-std::string to_json(const net::DenialEvent& event, int64_t time_ms) {
-  nlohmann::ordered_json json;
-  json["time_ms"] = time_ms;
-  json["direction"] = event.direction == NetworkDirection::ingress ? "ingress" : "egress";
-  if (event.protocol) json["protocol"] = name_of(*event.protocol);
-  if (event.remote) {
-    json["address"] = event.remote->ip.to_string();
-    if (event.remote->port != 0) json["port"] = event.remote->port;
-  }
-  if (event.guest_port) json["guest_port"] = *event.guest_port;
-  if (!event.name.empty()) json["name"] = event.name;
-  json["rule"] = event.rule;
-  // A name is the guest's bytes.
-  return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-}
-
 void NetworkLog::denied(const net::DenialEvent& event) {
-  const int64_t now = state::now_ms();
-  write(to_json(event, now) + "\n", now);
+  write(event_of(event, state::now_ms()));
 }
 
 void NetworkLog::trouble(const Error& what) {
-  const int64_t now = state::now_ms();
-  const nlohmann::ordered_json json = {{"time_ms", now}, {"error", what.message()}};
-  write(json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n", now);
+  write({.timestamp_ms = state::now_ms(), .error = what.message()});
 }
 
-void NetworkLog::write(const std::string& line, int64_t time_ms) {
+void NetworkLog::write(const NetworkEvent& event) {
+  const std::string line = state::format_network_event(event);
   if (!budget_.take(line.size())) return;
   if (const uint64_t missing = budget_.take_refused())
-    writer_.write_line(cat("{\"time_ms\":", time_ms, ",\"missing_bytes\":", missing, "}\n"));
+    writer_.write_line(state::format_network_event({.timestamp_ms = event.timestamp_ms, .missing_bytes = missing}));
   writer_.write_line(line);
 }
 

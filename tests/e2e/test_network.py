@@ -11,7 +11,7 @@ HOST = "host.microsandbox.internal"
 
 
 def denials(msb, name):
-    return [json.loads(line) for line in (msb.home / "sandboxes" / name / "logs/network.log").read_text().splitlines()]
+    return [json.loads(line) for line in msb.ok("logs", name, "--source", "network").splitlines()]
 
 
 def test_the_guest_has_one_card_and_its_gateway(msb):
