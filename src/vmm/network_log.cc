@@ -6,16 +6,16 @@
 namespace msb::vmm {
 namespace {
 
-NetworkEvent event_of(const net::DenialEvent& event, int64_t now_ms) {
+NetworkEvent event_of(const net::DenialEvent& denial, int64_t now_ms) {
   NetworkEvent event{.timestamp_ms = now_ms,
-                     .direction = event.direction,
-                     .protocol = event.protocol,
-                     .guest_port = event.guest_port,
-                     .name = event.name,
-                     .rule = event.rule};
-  if (event.remote) {
-    event.address = event.remote->ip.to_string();
-    event.port = event.remote->port;
+                     .direction = denial.direction,
+                     .protocol = denial.protocol,
+                     .guest_port = denial.guest_port,
+                     .name = denial.name,
+                     .rule = denial.rule};
+  if (denial.remote) {
+    event.address = denial.remote->ip.to_string();
+    event.port = denial.remote->port;
   }
   return event;
 }
