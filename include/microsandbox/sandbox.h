@@ -127,7 +127,7 @@ class MSB_API Sandbox {
                        const std::function<bool(const LogEntry&)>& deliver);  // deliver returns false to end
   // What its network refused; of `query` the times, tail and follow count.
   static Result<> network_events(const std::string& name, LogQuery query,
-                                  const std::function<bool(const NetworkEvent&)>& deliver);
+                                 const std::function<bool(const NetworkEvent&)>& deliver);
 
   // ---- the handle ----------------------------------------------------------------------
   const std::string& name() const;

@@ -74,8 +74,7 @@ PublishedPorts::~PublishedPorts() = default;
 Result<std::unique_ptr<PublishedPorts>> PublishedPorts::create(FlowContext& context, TcpEgress& egress,
                                                                std::function<GuestStack&()> stack,
                                                                std::vector<BoundPort> ports, Addresses addresses) {
-  std::unique_ptr<PublishedPorts> published(
-      new PublishedPorts(context, egress, std::move(stack), addresses));
+  std::unique_ptr<PublishedPorts> published(new PublishedPorts(context, egress, std::move(stack), addresses));
   published->spare_ = spare_descriptor();
   for (auto& bound : ports) {
     auto port = std::make_unique<Port>(Port{std::move(bound), {}});
