@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import signal
 import time
 
@@ -50,6 +51,19 @@ def check_all_is_well(msb):
     assert msb.names() == set()
     assert list((msb.home / "sandboxes").iterdir()) == []
     assert [path for path in (msb.home / "run").iterdir() if path.suffix == ".sock"] == []
+
+
+def test_a_start_right_after_its_process_was_killed(fresh):
+    fresh.ok("create", "busybox", "--name", "victim")
+    for _ in range(3):
+        # A machine with much to sync lives on for a while.
+        fresh.ok("exec", "victim", "--", "dd", "if=/dev/zero", "of=/zeros", "bs=1M", "count=64")
+        vmm = os.pidfd_open(fresh.inspect("victim")["pid"])
+        signal.pidfd_send_signal(vmm, signal.SIGKILL)
+        assert select.select([vmm], [], [], 60)[0]
+        os.close(vmm)
+        fresh.ok("start", "victim")
+        assert fresh.ok("exec", "victim", "--", "echo", "well") == "well\n"
 
 
 def test_a_killed_vmm_process(fresh):
