@@ -91,9 +91,11 @@ def test_a_disk_of_the_users(msb, tmp_path, form):
         disk = tmp_path / "mine.qcow2"
     # No name: the sandbox goes, the disk stays.
     msb.ok("run", "busybox", "--root-disk", disk, "--", "sh", "-c", "head -c 60000000 /dev/urandom > /filler; echo kept > /etc/kept")
-    assert used(disk) > 55 << 20
+    full = used(disk)
+    assert full > 55 << 20
     assert msb.ok("run", "busybox", "--root-disk", f"{disk}:fstype=ext4", "--", "sh", "-c", "rm /filler; cat /etc/kept; sync") == "kept\n"
-    assert used(disk) < 15 << 20
+    # In the meantime the guest may have zeroed up to 16 MiB of inode tables, which mke2fs leaves for it to do.
+    assert used(disk) < full - (40 << 20)
     msb.ok("create", "busybox", "--name", "one", "--root-disk", disk)
     msb.fails("run", "busybox", "--root-disk", disk, "--", "true", says="in use")
     msb.ok("stop", "one")
