@@ -77,10 +77,10 @@ Result<> Portable::serve(Reactor& reactor, std::vector<fs::Share> shares) {
 }
 
 // The disks that are the sandbox's alone may still belong to its last machine, if somebody killed the process that
-// watched it. Those of the user's own may be in use for good, which QEMU says.
-Result<> wait_for_last_machine(const state::Home& home, const state::MachineSpec& spec) {
+// watched it. Others may be in use for good, which QEMU says.
+Result<> wait_for_last_machine(const std::string& own_directory, const state::MachineSpec& spec) {
   for (const auto& disk : spec.disks)
-    if (!disk.read_only && !disk.scratch && disk.files[0].starts_with(home.path() + "/"))
+    if (!disk.read_only && !disk.scratch && disk.files[0].starts_with(own_directory + "/"))
       MSB_CHECK(qemu::wait_for_release(disk.files[0]));
   return {};
 }
@@ -96,7 +96,7 @@ Result<std::unique_ptr<Machine>> build_portable_machine(Reactor& reactor, const 
   search.extra_dirs = {home.path() + "/qemu/bin"};
   MSB_TRY(auto program, qemu::find_qemu(search));
   MSB_TRY(auto shares, open_shares(config.machine.shares));
-  MSB_CHECK(wait_for_last_machine(home, config.machine));
+  MSB_CHECK(wait_for_last_machine(home.sandbox_dir(config.name), config.machine));
   auto machine = std::make_unique<Portable>(std::move(group), std::move(network));
   MSB_CHECK(machine->start(reactor, config, program, std::move(on_exit)));
   if (!shares.empty()) MSB_CHECK(machine->serve(reactor, std::move(shares)));
