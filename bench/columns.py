@@ -4,8 +4,8 @@ import argparse
 import contextlib
 import json
 import pathlib
-import sys
 import subprocess
+import sys
 import tempfile
 
 sys.dont_write_bytecode = True
@@ -19,18 +19,18 @@ HUNG = 75  # of the script inside: a guest did not come up, which the emulation 
 PRODUCTS = ("native", "ours", "reference")
 
 
-def parser_for(documentation):
+def parser_for(documentation, products=PRODUCTS):
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=PRODUCTS)
+    parser.add_argument("--only", choices=products)
+    parser.set_defaults(products=products)
     parser.add_argument("--keep", type=pathlib.Path, metavar="FILE", help="JSON of what was measured: read first, and written")
     return parser
 
 
-def measure(script, arguments, shape, extra=(), environment=None):
+def measure(script, options, words, shape, extra=()):
     """{product: what `script PRODUCT PROGRAM ARGUMENTS` printed as JSON}, beginning with what --keep remembers."""
-    options, words = arguments
     columns = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
-    for product in PRODUCTS:
+    for product in options.products:
         if options.only not in (None, product):
             continue
         program = fetch_reference() if product == "reference" else TOP / "build/msb"
@@ -45,7 +45,7 @@ def _measured(words, extra, shape):
     for _ in range(2):
         with tempfile.TemporaryFile() as said:
             try:
-                code = run(Job(["python3", *words], extra=extra), shape, timeout=1800, stdout=said)
+                code = run(Job(["python3", *words], extra=extra), shape, timeout=3600, stdout=said)
             except Failure as failure:
                 raise SystemExit(f"bench: {failure}") from None
             said.seek(0)
@@ -65,7 +65,7 @@ def compiled(source):
         yield program
 
 
-def print_table(columns, rows, ratio=lambda ours, reference: reference / ours):
+def print_table(columns, rows):
     """`rows` are (what it is, a function from a column to a number, one from a number to text)."""
     print(f"| what | natively | ours | reference {VERSION} | times as fast |\n| --- | --- | --- | --- | --- |")
     for label, of, form in rows:
@@ -74,5 +74,5 @@ def print_table(columns, rows, ratio=lambda ours, reference: reference / ours):
             with contextlib.suppress(KeyError):
                 found[product] = of(column)
         cells = [form(found[product]) if product in found else "—" for product in PRODUCTS]
-        better = f"{ratio(found['ours'], found['reference']):.2f}" if {"ours", "reference"} <= found.keys() else "—"
+        better = f"{found['reference'] / found['ours']:.2f}" if {"ours", "reference"} <= found.keys() else "—"
         print(f"| {label} | {' | '.join(cells)} | {better} |")

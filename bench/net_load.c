@@ -19,29 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "timed.h"
+
 enum { BLOCK = 128 << 10, MOST = 4096, CONNECTS = 500, TRIPS = 2000 };
 enum kind { NEW = 0, ECHO = 'e', SINK = 's', SOURCE = 'z' };
 static char block[BLOCK];
 static struct sockaddr_in server = {.sin_family = AF_INET};
-static double started;
 
-static void must(int good, const char* what) {
-  if (good) return;
-  perror(what);
-  exit(1);
-}
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-static void begin(void) {
-  started = now();
-}
-static void end(const char* name, long operations) {
-  printf("%s %.6f %ld\n", name, now() - started, operations);
-  fflush(stdout);
-}
 static int tcp_socket(int flags) {
   const int on = 1;
   int fd = socket(AF_INET, SOCK_STREAM | flags, 0);

@@ -15,29 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "timed.h"
+
 enum { IN_DIRECTORY = 50, CONTENT = 1500, BLOCK = 1 << 20, SMALL = 4096 };
 static char content[BLOCK];
 static const char* top;
 static long files, mib;
-static double started;
 
-static void must(int good, const char* what) {
-  if (good) return;
-  perror(what);
-  exit(1);
-}
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-static void begin(void) {
-  started = now();
-}
-static void end(const char* name, long operations) {
-  printf("%s %.6f %ld\n", name, now() - started, operations);
-  fflush(stdout);
-}
 static const char* directory_path(long number) {
   static char path[512];
   snprintf(path, sizeof(path), "%s/tree/package-%ld", top, number / IN_DIRECTORY);
