@@ -13,6 +13,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static void open_link(void) {
 
 // What the guest's own kernel refuses is not sent, which is no failure of the attack's.
 static void put_on_link(const uint8_t *frame, size_t size) {
-  while (send(link_socket, frame, size, 0) < 0 && (errno == ENOBUFS || errno == EINTR)) usleep(100);
+  while (send(link_socket, frame, size, 0) < 0 && (errno == ENOBUFS || errno == EINTR)) sched_yield();
 }
 
 // ---- packets ---------------------------------------------------------------------------------------------------------
