@@ -85,13 +85,7 @@ TEST_F(ProxyGatewayTest, ConnectWithALoginCarriesBytesBothWaysAndHalfCloses) {
   Fd server;
   const std::string request = connect_request(kFar, "Proxy-Authorization: Basic bWU6cEBzcw==\r\n");
   ASSERT_EQ(connect_through(client, kFar, {{request, kConnected}}, server), 0);
-  say(client, "question");
-  EXPECT_EQ(hear(server, 8), "question");
-  ::shutdown(client.get(), SHUT_WR);
-  EXPECT_EQ(hear(server, 1), "");
-  say(server, "answer");
-  ::shutdown(server.get(), SHUT_WR);
-  EXPECT_EQ(hear(client, 100), "answer");
+  question_and_answer(client, server);
 }
 
 TEST_F(ProxyGatewayTest, SocksWithALoginCarriesBytesBothWays) {

@@ -26,13 +26,7 @@ TEST_P(GatewayTest, ConnectionReachesThePublicHostBothWaysAndHalfCloses) {
   const Fd client = guest_socket();
   ASSERT_EQ(connect_to(client, at), 0);
   const Fd server = accept_one(listener);
-  say(client, "question");
-  EXPECT_EQ(hear(server, 8), "question");
-  ::shutdown(client.get(), SHUT_WR);
-  EXPECT_EQ(hear(server, 1), "");
-  say(server, "answer");
-  ::shutdown(server.get(), SHUT_WR);
-  EXPECT_EQ(hear(client, 100), "answer");
+  question_and_answer(client, server);
 }
 
 TEST_P(GatewayTest, ManyBytesArriveWholeInBothDirectionsAtOnce) {

@@ -2,8 +2,8 @@
 //
 //   request -> port 53? the DNS gateway
 //           -> policy: deny  -> refused, and an event
-//                      allow -> dial (Upstream); connected: accept, relay. Not: the guest is told what the host was
-//                      told ask_name -> accept, read the first bytes, ask again; then dial, or reset
+//                      allow    -> dial (Upstream); connected: accept, relay. Not: the guest is told why
+//                      ask_name -> accept, read the first bytes, ask again; then dial, or reset
 //
 // A connection is made before the guest's is accepted, so that a refusal is a refusal in the guest. One reactor thread.
 #pragma once

@@ -32,6 +32,16 @@ void say(const Fd& socket, std::string_view text) {
   ASSERT_EQ(::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
 }
 
+void question_and_answer(const Fd& client, const Fd& server) {
+  say(client, "question");
+  EXPECT_EQ(hear(server, 8), "question");
+  ::shutdown(client.get(), SHUT_WR);
+  EXPECT_EQ(hear(server, 1), "");
+  say(server, "answer");
+  ::shutdown(server.get(), SHUT_WR);
+  EXPECT_EQ(hear(client, 100), "answer");
+}
+
 std::string words_of(int errnum) {
   return std::generic_category().message(errnum);
 }

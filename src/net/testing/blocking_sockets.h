@@ -25,6 +25,9 @@ std::string words_of(int errnum);
 // What comes up to this size; less at the end, "reset" for a reset, words_of() another error.
 std::string hear(const Fd& socket, size_t size);
 
+// Bytes from the client, its end, bytes from the server, its end: each arrives, and in this order.
+void question_and_answer(const Fd& client, const Fd& server);
+
 // Where it is bound then; port 0 is any.
 Endpoint bind_at(const Fd& socket, const Endpoint& local);
 Endpoint listen_at(const Fd& socket, const Endpoint& local);
