@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 
-#include <cstdio>
-
 #include "base/fd.h"
 
 namespace msb::qemu {
@@ -15,7 +13,7 @@ constexpr off_t kCount = 200;
 
 }  // namespace
 
-Result<> wait_for_release(const std::string& path) {
+Result<> wait_for_release(const std::string& path, const std::function<void()>& on_wait) {
   MSB_TRY(Fd file, open_file(path, O_RDWR));
   struct flock all{};
   all.l_type = F_WRLCK;
@@ -23,7 +21,7 @@ Result<> wait_for_release(const std::string& path) {
   all.l_start = kFirst;
   all.l_len = kCount;
   if (::fcntl(file.get(), F_OFD_SETLK, &all) == 0) return {};
-  std::fprintf(stderr, "waiting for the last machine that had %s\n", path.c_str());
+  on_wait();
   while (::fcntl(file.get(), F_OFD_SETLKW, &all) < 0)
     if (errno != EINTR) return fail_errno(cat("wait for the lock of ", path));
   return {};

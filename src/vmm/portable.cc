@@ -1,5 +1,7 @@
 #include "vmm/portable.h"
 
+#include <cstdio>
+
 #include "qemu/image_lock.h"
 #include "qemu/portable_machine.h"
 #include "state/home.h"
@@ -81,7 +83,9 @@ Result<> Portable::serve(Reactor& reactor, std::vector<fs::Share> shares) {
 Result<> wait_for_last_machine(const std::string& own_directory, const state::MachineSpec& spec) {
   for (const auto& disk : spec.disks)
     if (!disk.read_only && !disk.scratch && disk.files[0].starts_with(own_directory + "/"))
-      MSB_CHECK(qemu::wait_for_release(disk.files[0]));
+      MSB_CHECK(qemu::wait_for_release(disk.files[0], [&] {
+        std::fprintf(stderr, "waiting for the last machine that had %s\n", disk.files[0].c_str());
+      }));
   return {};
 }
 
