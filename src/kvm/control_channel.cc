@@ -64,6 +64,15 @@ void ControlChannel::done(uint32_t id, std::string error) {
   send(notice);
 }
 
+void ControlChannel::measured(uint32_t id, const disk::DiskTraffic& traffic) {
+  Notice notice;
+  notice.kind = "done";
+  notice.id = id;
+  notice.disk_read_bytes = traffic.read_bytes;
+  notice.disk_written_bytes = traffic.written_bytes;
+  send(notice);
+}
+
 void ControlChannel::warning(std::string message) {
   // One more than the host's end shows, so that it knows.
   if (warnings_ > kMaxWarnings) return;

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/reactor.h"
+#include "disk/disk_traffic.h"
 #include "kvm/control.h"
 
 namespace msb::kvm {
@@ -26,6 +27,7 @@ class ControlChannel {
 
   void started(std::vector<std::string> walls);
   void done(uint32_t id, std::string error = {});
+  void measured(uint32_t id, const disk::DiskTraffic& traffic);
   void warning(std::string message);  // those beyond kMaxWarnings are dropped
   void ended(Notice notice);
 

@@ -161,6 +161,13 @@ std::string printable(std::string_view text, size_t limit, bool lines = false) {
   return clean;
 }
 
+// For who only wants to know whether it worked.
+auto whether(Reply done) {
+  return [done = std::move(done)](Result<Notice> answer) {
+    if (done) done(answer.map([](const Notice&) {}));
+  };
+}
+
 std::string last_line(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
   if (size_t start = text.rfind('\n'); start != std::string_view::npos) text.remove_prefix(start + 1);
@@ -310,13 +317,12 @@ void KvmProcess::on_notice(Notice notice) {
   } else if (notice.kind == "done") {
     auto found = waiting_.find(notice.id);
     if (found == waiting_.end()) return;
-    Reply reply = std::move(found->second);
+    Answer answer = std::move(found->second);
     waiting_.erase(found);
-    if (!reply) return;
     if (notice.error.empty())
-      reply({});
+      answer(std::move(notice));
     else
-      reply(fail(ErrorKind::runtime, notice.error));
+      answer(fail(ErrorKind::runtime, notice.error));
   } else if (notice.kind == "warning") {
     ++warnings_;
     if (warnings_ == kMaxWarnings + 1) notice.message = "there are more warnings; they are not shown";
@@ -368,8 +374,7 @@ void KvmProcess::finish() {
     exit_.cause = MachineExit::Cause::killed;
   else
     exit_.cause = MachineExit::Cause::failed;
-  for (auto& [id, reply] : std::exchange(waiting_, {}))
-    if (reply) reply(fail(ErrorKind::runtime, "the machine has ended"));
+  for (auto& [id, answer] : std::exchange(waiting_, {})) answer(fail(ErrorKind::runtime, "the machine has ended"));
   if (auto handler = std::move(observer_.on_exit)) handler(exit_);
 }
 
@@ -378,25 +383,31 @@ void KvmProcess::kill() {
   if (child_) (void)child_.signal(SIGKILL);
 }
 
-void KvmProcess::request(Request request, Reply done) {
+void KvmProcess::request(Request request, Answer answer) {
   request.id = ++last_request_;
   Bytes packet = wire::encode(request);
   ssize_t sent = ::send(control_.get(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0) {
-    if (done) done(fail_errno(cat("ask msb-kvm to ", request.kind)));
+    answer(fail_errno(cat("ask msb-kvm to ", request.kind)));
     return;
   }
-  waiting_.emplace(request.id, std::move(done));
+  waiting_.emplace(request.id, std::move(answer));
 }
 
 void KvmProcess::pause(Reply done) {
-  request({.kind = "pause"}, std::move(done));
+  request({.kind = "pause"}, whether(std::move(done)));
 }
 void KvmProcess::resume(Reply done) {
-  request({.kind = "resume"}, std::move(done));
+  request({.kind = "resume"}, whether(std::move(done)));
 }
 void KvmProcess::balloon(uint64_t mib, Reply done) {
-  request({.kind = "balloon", .balloon_mib = mib}, std::move(done));
+  request({.kind = "balloon", .balloon_mib = mib}, whether(std::move(done)));
+}
+void KvmProcess::measure_disks(disk::TrafficReply reply) {
+  request({.kind = "measure"}, [reply = std::move(reply)](Result<Notice> answer) {
+    reply(answer.map(
+        [](const Notice& notice) { return disk::DiskTraffic{notice.disk_read_bytes, notice.disk_written_bytes}; }));
+  });
 }
 
 Result<fence::WallReports> probe_walls(const std::string& program) {

@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/reactor.h"
 #include "base/result.h"
+#include "disk/disk_traffic.h"
 #include "fence/fence.h"
 #include "kvm/control.h"
 #include "state/machine_spec.h"
@@ -91,11 +92,14 @@ class KvmProcess {
   void resume(Reply done);
   // Asks the guest to give up that much memory; 0 gives it back.
   void balloon(uint64_t mib, Reply done);
+  // What the guest has read and written of its disks, as msb-kvm says.
+  void measure_disks(disk::TrafficReply reply);
 
  private:
   explicit KvmProcess(MachineObserver observer);
   Result<> watch(Reactor& reactor);
-  void request(Request request, Reply done);
+  using Answer = std::function<void(Result<Notice>)>;
+  void request(Request request, Answer answer);
   int read_control();  // the number of packets read
   void on_notice(Notice notice);
   void give_up(std::string why);
@@ -118,7 +122,7 @@ class KvmProcess {
   MachineExit exit_;
   size_t warnings_ = 0;
   uint32_t last_request_ = 0;
-  std::map<uint32_t, Reply> waiting_;
+  std::map<uint32_t, Answer> waiting_;
   Reactor::Watch control_watch_;
   Reactor::Watch stderr_watch_;
   Reactor::Watch exit_watch_;

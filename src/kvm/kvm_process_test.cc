@@ -212,6 +212,18 @@ TEST_F(KvmProcessTest, PauseAndResumeAreAnswered) {
   EXPECT_THAT(answers, ElementsAre("done", "done", "no balloon of 5"));
 }
 
+TEST_F(KvmProcessTest, DisksAreMeasuredByAsking) {
+  start("wait");
+  disk::DiskTraffic traffic;
+  machine_->measure_disks([&](Result<disk::DiskTraffic> answer) {
+    if (answer) traffic = *answer;
+    reactor_->stop();
+  });
+  run_to_end();
+  EXPECT_EQ(traffic.read_bytes, 4096u);
+  EXPECT_EQ(traffic.written_bytes, 512u);
+}
+
 TEST_F(KvmProcessTest, KillIsARequestedEndAndAnswersWhoWaits) {
   start("guest");
   std::string answer;

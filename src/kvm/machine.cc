@@ -216,6 +216,7 @@ class Machine::Builder {
       machine.hooks_.log(cat("disk ", index, ": ", error.to_string()));
     };
     MSB_TRY(auto device, virtio::VirtioBlock::create(reactor_, device_thread_, std::move(backend), std::move(options)));
+    machine.disks_.push_back(device.get());
     return add(std::move(device));
   }
 
@@ -276,6 +277,15 @@ Machine::~Machine() {
   vcpus_.clear();
   // Devices that are reset may still tell of activity.
   idle_balloon_.reset();
+}
+
+disk::DiskTraffic Machine::disk_traffic() const {
+  disk::DiskTraffic sum;
+  for (const auto* disk : disks_) {
+    sum.read_bytes += disk->traffic().read_bytes;
+    sum.written_bytes += disk->traffic().written_bytes;
+  }
+  return sum;
 }
 
 Result<std::unique_ptr<Machine>> Machine::build(Reactor& reactor, Mailbox& device_thread, const MachineConfig& config,

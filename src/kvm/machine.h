@@ -23,6 +23,7 @@
 #include "kvm/share_device.h"
 #include "kvm/vcpu.h"
 #include "virtio/balloon_device.h"
+#include "virtio/block_device.h"
 #include "virtio/idle_balloon.h"
 #include "virtio/mmio_transport.h"
 
@@ -57,6 +58,8 @@ class Machine {
   SerialPort& serial() { return *serial_; }
   virtio::BalloonDevice& balloon() { return *balloon_; }
   GuestRam& ram() { return *ram_; }
+  // Of all disks.
+  disk::DiskTraffic disk_traffic() const;
 
  private:
   class Builder;
@@ -75,8 +78,9 @@ class Machine {
   Fd console_;
   Fd serial_interrupt_;
   std::unique_ptr<SerialPort> serial_;
-  virtio::BalloonDevice* balloon_ = nullptr;  // one of devices_
-  virtio::VirtioFs* shares_ = nullptr;        // one of devices_, or none
+  virtio::BalloonDevice* balloon_ = nullptr;       // one of devices_
+  virtio::VirtioFs* shares_ = nullptr;             // one of devices_, or none
+  std::vector<const virtio::VirtioBlock*> disks_;  // among devices_
   std::vector<Slot> devices_;
   std::unique_ptr<virtio::IdleBalloon> idle_balloon_;
   IoBus ports_;

@@ -87,6 +87,7 @@ class Program {
     auto done = [this, id = request.id] { control_.done(id); };
     if (request.kind == "pause") return running_->pause(done);
     if (request.kind == "resume") return running_->resume(done);
+    if (request.kind == "measure") return control_.measured(request.id, running_->machine().disk_traffic());
     if (request.kind != "balloon") return control_.done(request.id, cat("unknown request ", request.kind));
     running_->set_balloon(request.balloon_mib);
     done();

@@ -7,6 +7,7 @@
 
 #include "disk/disk_lock.h"
 #include "fence/fence.h"
+#include "qemu/block_stats.h"
 #include "qemu/command_line.h"
 #include "qemu/system_calls.h"
 
@@ -181,6 +182,11 @@ void PortableMachine::pause(QmpReply done) {
 }
 void PortableMachine::resume(QmpReply done) {
   qmp_->execute("cont", std::move(done));
+}
+void PortableMachine::measure_disks(disk::TrafficReply reply) {
+  qmp_->execute("query-blockstats", [reply = std::move(reply)](Result<nlohmann::json> answer) {
+    reply(answer.and_then(parse_block_stats));
+  });
 }
 
 Result<fence::WallReports> probe_walls(const QemuProgram& qemu) {

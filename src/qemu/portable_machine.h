@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/reactor.h"
 #include "base/result.h"
+#include "disk/disk_traffic.h"
 #include "fence/fence.h"
 #include "qemu/discovery.h"
 #include "qemu/qmp.h"
@@ -87,6 +88,8 @@ class PortableMachine {
   // Stops and continues the guest's processors; `done` runs when QEMU has answered, and must not destroy the machine.
   void pause(QmpReply done);
   void resume(QmpReply done);
+  // What the guest has read and written of its disks, as QEMU says.
+  void measure_disks(disk::TrafficReply reply);
   QmpClient& qmp() { return *qmp_; }
 
  private:

@@ -117,6 +117,8 @@ Result<> VirtioBlock::take(Chain chain) {
 
 Result<> VirtioBlock::give_back(BlockRequest request) {
   --in_flight_;
+  if (request.status == BlockStatus::ok)
+    (request.type == BlockRequestType::in ? traffic_.read_bytes : traffic_.written_bytes) += request.data_bytes();
   const auto writable = static_cast<uint32_t>(request.chain.writable_bytes());
   return requests_->complete(std::move(request.chain), writable);
 }

@@ -14,6 +14,7 @@
 
 #include "base/mailbox.h"
 #include "disk/block_device.h"
+#include "disk/disk_traffic.h"
 #include "virtio/block_worker.h"
 #include "virtio/served_queue.h"
 
@@ -49,6 +50,9 @@ class VirtioBlock final : public Device {
   // Waits for the one request that is being carried out; drops the others.
   void reset() override;
 
+  // Of the requests that were answered with success.
+  const disk::DiskTraffic& traffic() const { return traffic_; }
+
  private:
   VirtioBlock(Reactor& reactor, Mailbox& mailbox, std::unique_ptr<disk::BlockDevice> disk, Options options);
   Result<> take(Chain chain);
@@ -68,6 +72,7 @@ class VirtioBlock final : public Device {
   BlockExecutor::Cache cache_ = BlockExecutor::Cache::write_back;
   uint32_t in_flight_ = 0;
   uint32_t queue_size_ = 0;
+  disk::DiskTraffic traffic_;
   bool reported_ = false;
   std::vector<BlockRequest> finished_;   // kept for its memory
   std::unique_ptr<BlockWorker> worker_;  // last: uses the disk

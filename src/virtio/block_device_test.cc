@@ -178,6 +178,21 @@ TEST_F(BlockDeviceTest, what_was_written_is_read) {
   EXPECT_EQ(read_sectors(8, 1), Bytes(512));
 }
 
+TEST_F(BlockDeviceTest, bytes_are_counted_when_they_have_been_moved) {
+  start();
+  EXPECT_EQ(ask(BlockRequestType::out, 5, Bytes(3 * 512, 1)), kOk);
+  EXPECT_EQ(ask(BlockRequestType::flush, 0), kOk);
+  EXPECT_EQ(ask(BlockRequestType::write_zeroes, 0, range(0, 8)), kOk);
+  EXPECT_EQ(ask(BlockRequestType::out, kDiskSize / 512, Bytes(512, 1)), kIoError);
+  read_sectors(5, 2);
+  doings_.cached = true;
+  read_sectors(0, 1);
+  EXPECT_EQ(device_->traffic().written_bytes, 3u * 512);
+  EXPECT_EQ(device_->traffic().read_bytes, 3u * 512);
+  rig_.reset();
+  EXPECT_EQ(device_->traffic().read_bytes, 3u * 512);
+}
+
 TEST_F(BlockDeviceTest, the_last_sector_can_be_used_and_none_after_it) {
   start();
   const uint64_t last = kDiskSize / 512 - 1;

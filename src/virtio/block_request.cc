@@ -48,9 +48,16 @@ Result<BlockRequest> BlockRequest::parse(Chain chain) {
                       load_le<uint64_t>(&header[8])};
 }
 
-void BlockRequest::put_status(BlockStatus status) const {
-  const uint8_t byte = static_cast<uint8_t>(status);
+void BlockRequest::put_status(BlockStatus how) {
+  status = how;
+  const uint8_t byte = static_cast<uint8_t>(how);
   chain.write(chain.writable_bytes() - 1, {&byte, 1});
+}
+
+uint64_t BlockRequest::data_bytes() const {
+  if (type == BlockRequestType::in) return chain.writable_bytes() - 1;
+  if (type == BlockRequestType::out && chain.readable_bytes() >= kHeader) return chain.readable_bytes() - kHeader;
+  return 0;
 }
 
 disk::Buffers BlockExecutor::data_in(const BlockRequest& request) {

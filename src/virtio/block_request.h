@@ -26,11 +26,14 @@ struct BlockRequest {
   Chain chain;
   BlockRequestType type;  // any number
   uint64_t sector;
+  BlockStatus status = BlockStatus::io_error;  // until put_status()
 
   // Failure: protocol (not even room for a status). A header cut short makes a request that is answered with an error.
   static Result<BlockRequest> parse(Chain chain);
-  // Writes the status, the last byte there is.
-  void put_status(BlockStatus status) const;
+  // Writes the status, the last byte there is, and keeps it.
+  void put_status(BlockStatus how);
+  // Of the guest's data, to be read or written; 0 of requests that carry none.
+  uint64_t data_bytes() const;
 };
 
 // One for each thread that carries out requests: it keeps memory from one to the next.

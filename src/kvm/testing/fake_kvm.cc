@@ -65,6 +65,7 @@ void serve_requests() {
     if (!request) return;
     Notice done{.kind = "done", .id = request->id};
     if (request->kind == "balloon") done.error = cat("no balloon of ", request->balloon_mib);
+    if (request->kind == "measure") done.disk_read_bytes = 4096, done.disk_written_bytes = 512;
     say(done);
   }
 }
