@@ -35,7 +35,7 @@ Result<> Gateway::start(Reactor& reactor, Fd link, const NetworkConfig& config, 
   const auto gateways = gateways_of(addresses);
   MSB_TRY(policy_, Policy::compile(config, gateways));
   MSB_TRY(dns_, DnsGateway::create(reactor, {.dns = config.dns, .v4 = addresses.v4, .v6 = addresses.v6}, *policy_,
-                                   pins_, [this](DenialEvent event) { hooks_.on_denial(std::move(event)); }));
+                                   pins_, [this](DenialEvent event) { deny(std::move(event)); }));
   upstream_.emplace(reactor, pins_, gateways, std::move(outside.proxy),
                     [this](const Error& trouble) { hooks_.proxy_trouble(trouble); });
   context_.emplace(FlowContext{.reactor = reactor,
@@ -45,7 +45,7 @@ Result<> Gateway::start(Reactor& reactor, Fd link, const NetworkConfig& config, 
                                .upstream = *upstream_,
                                .gateways = gateways,
                                .max_connections = config.max_connections,
-                               .on_denial = [this](DenialEvent event) { hooks_.on_denial(std::move(event)); }});
+                               .on_denial = [this](DenialEvent event) { deny(std::move(event)); }});
   egress_ = std::make_unique<TcpEgress>(*context_);
   const auto stack = [this]() -> GuestStack& { return *stack_; };
   MSB_TRY(udp_, UdpSessions::create(*context_, stack));
@@ -72,6 +72,11 @@ Result<> Gateway::start(Reactor& reactor, Fd link, const NetworkConfig& config, 
             PublishedPorts::create(*context_, *egress_, stack, std::move(outside.ports), {addresses.v4, addresses.v6}));
   }
   return {};
+}
+
+void Gateway::deny(DenialEvent event) {
+  ++denials_;
+  hooks_.on_denial(std::move(event));
 }
 
 bool Gateway::admit(RateGate& gate, Timer& timer, size_t bytes) {

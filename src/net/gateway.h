@@ -24,6 +24,13 @@
 
 namespace msb::net {
 
+// Since the start, but for `connections`.
+struct GatewayCounters {
+  StackCounters stack;
+  uint32_t connections = 0;  // of TCP, at this moment: dialled or relayed, opened by either side
+  uint64_t denials = 0;      // events that went to Hooks::on_denial
+};
+
 class Gateway {
  public:
   struct Hooks {
@@ -44,16 +51,17 @@ class Gateway {
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
 
-  const StackCounters& counters() const { return stack_->counters(); }
-  uint32_t connections() const { return egress_->connections(); }
+  GatewayCounters counters() const { return {stack_->counters(), egress_->connections(), denials_}; }
 
  private:
   Gateway(Reactor& reactor, const NetworkConfig& config, Hooks hooks);
   Result<> start(Reactor& reactor, Fd link, const NetworkConfig& config, const LinkConfig& addresses, Outside outside);
   bool admit(RateGate& gate, Timer& timer, size_t bytes);
+  void deny(DenialEvent event);
 
   // Order of members is order of life.
   Hooks hooks_;
+  uint64_t denials_ = 0;
   PinTable pins_;
   std::optional<Policy> policy_;
   RateGate egress_gate_;

@@ -47,6 +47,10 @@ TEST_P(GatewayTest, ManyBytesArriveWholeInBothDirectionsAtOnce) {
   up.join();
   down.join();
   EXPECT_EQ(heard_by_server, text);
+  const GatewayCounters counters = gateway_->counters();
+  EXPECT_EQ(counters.connections, 1u);
+  EXPECT_GT(counters.stack.received_bytes, text.size());
+  EXPECT_GT(counters.stack.sent_bytes, text.size());
 }
 
 TEST_P(GatewayTest, ResetOnTheHostIsAResetInTheGuestAndTheOtherWayRound) {
@@ -113,6 +117,8 @@ TEST_P(GatewayTest, DeniedDestinationIsRefusedAndTold) {
   ASSERT_THAT(denials, SizeIs(2));
   EXPECT_EQ(denials[0].remote, (Endpoint{gateway(), at.port}));
   EXPECT_EQ(denials[1].rule, "default egress");
+  EXPECT_EQ(gateway_->counters().denials, 2u);
+  EXPECT_EQ(gateway_->counters().connections, 0u);
 }
 
 TEST_P(GatewayTest, DnsOverTlsIsRefused) {

@@ -1,5 +1,6 @@
 #include "net/guest_stack.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "net/link/frame_link.h"
@@ -7,6 +8,7 @@
 #include "net/link/reassembler.h"
 #include "net/packet/ethernet.h"
 #include "net/packet/icmp.h"
+#include "net/packet/net_header.h"
 #include "net/packet/udp.h"
 #include "net/tcp/terminator.h"
 
@@ -27,7 +29,7 @@ class Stack final : public GuestStack, private FrameUser, private TcpLink {
   void send_unreachable(const PingRequest& of, Unreachable why) override;
   void resume_reading() override { link_->resume_reading(); }
   void resume_sending() override { link_->resume_sending(); }
-  const StackCounters& counters() const override;
+  StackCounters counters() const override;
 
  private:
   const LinkAddresses* addresses(Family family) const;
@@ -69,7 +71,6 @@ class Stack final : public GuestStack, private FrameUser, private TcpLink {
   Hooks hooks_;
   Reassembler reassembler_;
   uint64_t dropped_ = 0;
-  mutable StackCounters counters_;
   std::unique_ptr<FrameLink> link_;
   std::unique_ptr<PacketSender> sender_;
   std::unique_ptr<Timer> timer_;
@@ -251,9 +252,15 @@ void Stack::wake_at(Clock::time_point when) {
   (void)timer_->arm(when - Clock::now());
 }
 
-const StackCounters& Stack::counters() const {
-  return counters_ = {link_->received_frames(), link_->received_bytes(), link_->sent_frames(), link_->sent_bytes(),
-                      dropped_};
+StackCounters Stack::counters() const {
+  const uint64_t header = config_.frames == Frames::with_header ? NetHeader::kSize : 0;
+  // A frame too short for its header is malformed, and counts nothing.
+  auto without = [header](uint64_t bytes, uint64_t frames) { return bytes - std::min(bytes, frames * header); };
+  return {.received_frames = link_->received_frames(),
+          .received_bytes = without(link_->received_bytes(), link_->received_frames()),
+          .sent_frames = link_->sent_frames(),
+          .sent_bytes = without(link_->sent_bytes(), link_->sent_frames()),
+          .dropped = dropped_};
 }
 
 }  // namespace

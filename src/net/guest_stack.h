@@ -60,7 +60,7 @@ struct PingRequest {
   ByteView payload;
 };
 
-// Cumulative; what `dropped` counts also went to `on_drop` where the policy or the user may want to know of it.
+// Since the start. Bytes are those of Ethernet frames, without the virtio_net_hdr.
 struct StackCounters {
   uint64_t received_frames = 0;  // from the guest
   uint64_t received_bytes = 0;
@@ -99,7 +99,7 @@ class GuestStack {
 
   virtual void resume_reading() = 0;
   virtual void resume_sending() = 0;
-  virtual const StackCounters& counters() const = 0;
+  virtual StackCounters counters() const = 0;
 };
 
 }  // namespace msb::net

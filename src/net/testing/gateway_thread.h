@@ -65,11 +65,12 @@ class GatewayThread {
     mailbox_->run([&] { made = Fd(::socket(family, type | SOCK_CLOEXEC, 0)); });
     return made;
   }
-  uint32_t connections() {
-    uint32_t count = 0;
-    mailbox_->run([&] { count = gateway_->connections(); });
-    return count;
+  GatewayCounters counters() {
+    GatewayCounters counters;
+    mailbox_->run([&] { counters = gateway_->counters(); });
+    return counters;
   }
+  uint32_t connections() { return counters().connections; }
   std::vector<DenialEvent> denials() {
     std::lock_guard lock(mutex_);
     return denials_;
