@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "agent/file_session.h"
+#include "agent/usage.h"
 
 namespace msb::agent {
 namespace {
@@ -116,6 +117,7 @@ void Agent::on_frame(const wire::Frame& frame) {
   if (type == wire::ClockSync::kType)
     return with<wire::ClockSync>(frame, envelope, [&](const auto& message) { sync_clock(message.unix_time_nanos); });
   if (type == wire::Touch::kType) return channel_->send(frame.id, 0, wire::Touched{++activity_});
+  if (type == wire::MeasureGuest::kType) return channel_->send(frame.id, 0, measure_guest());
   if (type == wire::Shutdown::kType)
     return with<wire::Shutdown>(frame, envelope, [&](const auto& message) { shut_down(message.grace_ms); });
   refuse(frame.id, "unsupported_message_type", type, "this agent does not know the message");

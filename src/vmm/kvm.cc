@@ -24,6 +24,8 @@ class Kvm final : public Machine {
     return walls;
   }
   const Network* network() const override { return network_.get(); }
+  pid_t pid() const override { return machine_->pid(); }
+  void measure_disks(disk::TrafficReply reply) override { machine_->measure_disks(std::move(reply)); }
   void kill() override { machine_->kill(); }
 
  private:
@@ -50,7 +52,7 @@ Result<std::unique_ptr<Machine>> build_kvm_machine(Reactor& reactor, const state
   options.cgroup = group->seat();
   if (network) options.network_socket = network->machine_end();
   MSB_TRY(auto machine, kvm::KvmProcess::start(reactor, config.machine, std::move(observer), options));
-  if (network) MSB_CHECK(network->serve());
+  if (network) MSB_CHECK(network->serve(reactor));
   return std::make_unique<Kvm>(std::move(group), std::move(network), std::move(machine));
 }
 

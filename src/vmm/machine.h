@@ -13,6 +13,7 @@
 
 #include "base/reactor.h"
 #include "base/result.h"
+#include "disk/disk_traffic.h"
 #include "state/launch_config.h"
 
 namespace msb::vmm {
@@ -41,7 +42,10 @@ class Machine {
   virtual std::string isolation() const = 0;  // "process", "hardware"
   virtual std::vector<Wall> walls() const = 0;
   virtual const Network* network() const { return nullptr; }  // nullptr: there is none
-  virtual void kill() = 0;                                    // the exit handler follows
+  virtual pid_t pid() const = 0;                              // of the process that runs the guest
+  // `reply` once, perhaps inside; not at all when the machine is destroyed before.
+  virtual void measure_disks(disk::TrafficReply reply) = 0;
+  virtual void kill() = 0;  // the exit handler follows
 };
 
 // Called once; the machine may not be destroyed inside.

@@ -79,7 +79,8 @@ Result<std::unique_ptr<Network>> Network::prepare(const state::Home& home, const
   return network;
 }
 
-Result<> Network::serve() {
+Result<> Network::serve(Reactor& reactor) {
+  MSB_TRY(replies_, Mailbox::create(reactor));
   cable_.second.reset();
   std::promise<Result<>> promise;
   auto started = promise.get_future();
@@ -118,8 +119,15 @@ Result<> Network::run(const std::function<void(Result<>)>& started) {
   MSB_TRY(outside.proxy, proxy_of(spec_.proxy));
   MSB_TRY(auto gateway, net::Gateway::create(*reactor_, std::move(cable_.first), spec_.config, link, std::move(outside),
                                              std::move(hooks)));
+  gateway_ = gateway.get();
   started({});
   return reactor_->run();
+}
+
+void Network::measure(std::function<void(const net::GatewayCounters&)> reply) const {
+  mailbox_->post([this, reply = std::move(reply)]() mutable {
+    replies_->post([reply = std::move(reply), counters = gateway_->counters()] { reply(counters); });
+  });
 }
 
 Network::~Network() {

@@ -10,6 +10,7 @@
 // What was refused is in logs/network.log, a line of JSON each (docs/network.md), bounded as all logs are.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -42,9 +43,12 @@ class Network {
   // The largest packet in one frame, in bytes; depends on the machine.
   uint16_t mtu() const { return spec_.mtu; }
 
-  // Starts the thread, with the walls round it; the machine has its end by now.
-  Result<> serve();
+  // Starts the thread, with the walls round it; the machine has its end by now. `reactor` is the caller's, and outlives
+  // this.
+  Result<> serve(Reactor& reactor);
   const fence::WallReports& walls() const { return walls_; }
+  // Asks the thread; `reply` runs on the reactor that serve() was given, and not any more once this is gone.
+  void measure(std::function<void(const net::GatewayCounters&)> reply) const;
 
  private:
   Network() = default;
@@ -59,6 +63,8 @@ class Network {
   fence::WallReports walls_;
   std::unique_ptr<Reactor> reactor_;  // the thread's
   std::unique_ptr<Mailbox> mailbox_;  // to the thread
+  std::unique_ptr<Mailbox> replies_;  // and back
+  net::Gateway* gateway_ = nullptr;   // the thread's
   std::thread thread_;
 };
 

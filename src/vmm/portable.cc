@@ -34,6 +34,8 @@ class Portable final : public Machine {
     return walls;
   }
   const Network* network() const override { return network_.get(); }
+  pid_t pid() const override { return machine_->pid(); }
+  void measure_disks(disk::TrafficReply reply) override { machine_->measure_disks(std::move(reply)); }
   void kill() override { machine_->kill(); }
 
  private:
@@ -65,7 +67,7 @@ Result<> Portable::start(Reactor& reactor, const state::LaunchConfig& config, co
   if (network_) options.network_socket = network_->machine_end();
   MSB_TRY(machine_, qemu::PortableMachine::start(reactor, config.machine, program, std::move(observer), options));
   share_sockets_.second.reset();
-  if (network_) return network_->serve();
+  if (network_) return network_->serve(reactor);
   return {};
 }
 

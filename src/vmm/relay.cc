@@ -10,6 +10,7 @@ struct Relay::Client {
   uint32_t first = 0;
   uint32_t end = 0;
   size_t sessions = 0;
+  std::optional<uint32_t> measuring;  // the id under which it has asked what the machine uses
   wire::FrameReader reader;
   OutQueue out;
   Reactor::Watch watch;
@@ -18,8 +19,9 @@ struct Relay::Client {
 namespace {
 
 // What the relay and the VMM say to the agent; a client that could would speak for other clients.
-constexpr std::array<std::string_view, 4> kReserved{wire::Bootstrap::kType, wire::Ready::kType,
-                                                    wire::ClientDisconnected::kType, wire::ClockSync::kType};
+constexpr std::array<std::string_view, 5> kReserved{wire::Bootstrap::kType, wire::Ready::kType,
+                                                    wire::ClientDisconnected::kType, wire::ClockSync::kType,
+                                                    wire::MachineMeasured::kType};
 
 bool is_reserved(std::string_view type) {
   for (auto reserved : kReserved)
@@ -96,6 +98,7 @@ Relay::Fate Relay::read_client(Client& client) {
 }
 
 Relay::Fate Relay::forward(Client& client) {
+  const uint32_t slot = client.slot;
   while (!agent_.congested()) {
     auto raw = client.reader.next_raw();
     if (!raw) return drop(client.slot), Fate::gone;
@@ -106,6 +109,8 @@ Relay::Fate Relay::forward(Client& client) {
       auto fate = send(client, wire::make_frame(wire::frame_id(**raw), wire::kFlagTerminal, *refusal));
       if (fate == Fate::gone) return fate;
       if (fatal) return drop(client.slot), Fate::gone;
+    } else if (!clients_.contains(slot)) {
+      return Fate::gone;  // measured() came at once and found that it reads nothing
     }
   }
   watch_for(client);
@@ -142,6 +147,13 @@ std::optional<wire::ProtocolError> Relay::take_frame(Client& client, ByteView ra
     auto shutdown = wire::decode<wire::Shutdown>(envelope->payload);
     if (!shutdown) return wire::ProtocolError{"invalid_payload", shutdown.error().message(), std::string(type)};
     observer_.on_shutdown_request(shutdown->grace_ms);
+    return std::nullopt;
+  } else if (type == wire::MeasureMachine::kType) {
+    if (client.measuring)
+      return wire::ProtocolError{"invalid_payload", cat("session ", *client.measuring, " asks for it already"),
+                                 std::string(type)};
+    client.measuring = id;
+    observer_.on_measure();
     return std::nullopt;
   }
   agent_.send(raw);
@@ -206,7 +218,11 @@ void Relay::from_agent(ByteView raw) {
   if (id == 0) return;  // the relay has asked nothing
   uint32_t slot = slot_of(id);
 
-  if (auto session = sessions_.find(id); session != sessions_.end()) {
+  if (auto session = sessions_.find(id); session == sessions_.end()) {
+    // The VMM process's word, which the guest must not speak.
+    auto envelope = wire::open_envelope(wire::frame_body(raw));
+    if (envelope && envelope->type == wire::MachineMeasured::kType) return;
+  } else {
     auto envelope = wire::open_envelope(wire::frame_body(raw));
     bool out = envelope && envelope->type == wire::ExecStdout::kType;
     if (out || (envelope && envelope->type == wire::ExecStderr::kType)) {
@@ -238,13 +254,25 @@ void Relay::end_session(uint32_t id) {
   observer_.on_activity();
 }
 
-void Relay::on_agent_drained() {
-  // Dropping a client changes the map: go by slots.
+std::vector<uint32_t> Relay::slots() const {
   std::vector<uint32_t> slots;
   slots.reserve(clients_.size());
   for (const auto& [slot, client] : clients_) slots.push_back(slot);
-  for (uint32_t slot : slots)
+  return slots;
+}
+
+void Relay::on_agent_drained() {
+  for (uint32_t slot : slots())
     if (auto client = clients_.find(slot); client != clients_.end()) (void)forward(*client->second);
+}
+
+void Relay::measured(const wire::MachineMeasured& answer) {
+  for (uint32_t slot : slots()) {
+    auto found = clients_.find(slot);
+    if (found == clients_.end() || !found->second->measuring) continue;
+    uint32_t id = *std::exchange(found->second->measuring, std::nullopt);
+    (void)send(*found->second, wire::make_frame(id, wire::kFlagTerminal, answer));
+  }
 }
 
 }  // namespace msb::vmm

@@ -10,17 +10,22 @@
 // ended by the agent, which is told.
 //
 // The guest cannot address a client that it has no session with: ids without a client are dropped.
+//
+// What the machine uses the VMM process says itself: core.machine.measure does not reach the guest, and an answer to it
+// that comes from there reaches no client.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "base/reactor.h"
 #include "state/home.h"
 #include "vmm/agent_channel.h"
 #include "vmm/exec_log.h"
 #include "wire/file_messages.h"
+#include "wire/measure_messages.h"
 
 namespace msb::vmm {
 
@@ -40,6 +45,8 @@ class Relay {
     std::function<void(uint32_t grace_ms)> on_shutdown_request;
     // A session began or ended, or a client sent core.touch.
     std::function<void()> on_activity;
+    // A client asks what the machine uses; measured() shall follow, at once or later.
+    std::function<void()> on_measure;
   };
 
   // All three must outlive the relay.
@@ -59,6 +66,8 @@ class Relay {
 
   void from_agent(ByteView raw);
   void on_agent_drained();
+  // The answer for every client that has asked.
+  void measured(const wire::MachineMeasured& answer);
 
   size_t sessions() const { return sessions_.size(); }
   size_t clients() const { return clients_.size(); }
@@ -84,6 +93,8 @@ class Relay {
   // An error for the client, or nothing when the frame went to the agent.
   std::optional<wire::ProtocolError> take_frame(Client& client, ByteView raw);
   Fate send(Client& client, ByteView frame);
+  // For what may drop clients while it goes through them, which changes the map.
+  std::vector<uint32_t> slots() const;
   void drop(uint32_t slot);
   void end_session(uint32_t id);
   void watch_for(Client& client);

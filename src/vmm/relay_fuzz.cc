@@ -38,9 +38,11 @@ struct World {
     vmm::RelayLimits limits;
     limits.clients = 4;
     limits.client_queue = 1 << 16;
-    relay = std::make_unique<vmm::Relay>(
-        *reactor, *channel, log, vmm::Relay::Observer{.on_shutdown_request = [](uint32_t) {}, .on_activity = [] {}},
-        limits);
+    relay = std::make_unique<vmm::Relay>(*reactor, *channel, log,
+                                         vmm::Relay::Observer{.on_shutdown_request = [](uint32_t) {},
+                                                              .on_activity = [] {},
+                                                              .on_measure = [this] { relay->measured({}); }},
+                                         limits);
     relay->set_ready(wire::make_frame(0, 0, wire::Ready{}));
     (void)relay->add_client(std::move(client.first));
     (void)relay->add_client(std::move(other.first));

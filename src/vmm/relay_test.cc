@@ -33,6 +33,8 @@ struct RelayTest : ::testing::Test {
   std::optional<Error> lost;
   std::optional<uint32_t> shutdown_grace;
   int activity = 0;
+  int measurements = 0;
+  std::optional<wire::MachineMeasured> measured;  // the answer, given at once
   Fd stop_event{::eventfd(0, EFD_CLOEXEC)};
   Reactor::Watch stop_watch;
   std::thread thread;
@@ -54,7 +56,12 @@ struct RelayTest : ::testing::Test {
     relay = std::make_unique<Relay>(
         *reactor, *channel, log,
         Relay::Observer{.on_shutdown_request = [this](uint32_t grace) { shutdown_grace = grace; },
-                        .on_activity = [this] { ++activity; }},
+                        .on_activity = [this] { ++activity; },
+                        .on_measure =
+                            [this] {
+                              ++measurements;
+                              if (measured) relay->measured(*measured);
+                            }},
         limits);
     relay->set_ready(wire::make_frame(0, 0, wire::Ready{.agent_version = "test"}));
     auto listening = relay->listen(home, "s");
@@ -173,6 +180,54 @@ TEST_F(RelayTest, ReservedAndMalformedMessagesAreRefusedAndTheClientLivesOn) {
   EXPECT_EQ(client.receive()->as<wire::ProtocolError>().kind, "malformed_message");
   client.send(client.first(), wire::Ping{});
   EXPECT_EQ(agent.receive()->type, "core.ping");
+}
+
+TEST_F(RelayTest, MeasuringIsAnsweredWithoutTheGuestAndIsNoActivity) {
+  measured = {.cpu_time_ns = 7};
+  start();
+  Peer client = connect();
+  client.send(client.first() + 3, wire::MeasureMachine{});
+  auto answer = client.receive();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->type, "core.machine.measured");
+  EXPECT_EQ(answer->id, client.first() + 3);
+  EXPECT_TRUE(answer->flags & wire::kFlagTerminal);
+  EXPECT_EQ(answer->as<wire::MachineMeasured>().cpu_time_ns, 7u);
+  client.send(client.first(), wire::Ping{});
+  EXPECT_EQ(agent.receive()->type, "core.ping");
+  stop();
+  EXPECT_EQ(measurements, 1);
+  EXPECT_EQ(activity, 0);
+}
+
+TEST_F(RelayTest, OneAnswerIsForAllWhoHaveAskedAndEachAsksOnce) {
+  start();
+  Peer one = connect();
+  Peer two = connect();
+  one.send(one.first(), wire::MeasureMachine{});
+  one.send(one.first() + 1, wire::MeasureMachine{});
+  auto refusal = one.receive();
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->as<wire::ProtocolError>().kind, "invalid_payload");
+  two.send(two.first(), wire::MeasureMachine{});
+  two.send(two.first(), wire::Ping{});
+  EXPECT_EQ(agent.receive()->type, "core.ping");
+  stop();
+  relay->measured({.cpu_time_ns = 7});
+  EXPECT_EQ(one.receive()->as<wire::MachineMeasured>().cpu_time_ns, 7u);
+  EXPECT_EQ(two.receive()->as<wire::MachineMeasured>().cpu_time_ns, 7u);
+}
+
+TEST_F(RelayTest, TheGuestDoesNotSpeakForTheMachine) {
+  start();
+  Peer client = connect();
+  agent.send(client.first(), wire::MachineMeasured{.cpu_time_ns = 666}, wire::kFlagTerminal);
+  agent.send(client.first(), wire::GuestMeasured{.memory_total = 1});
+  auto heard = client.receive();
+  ASSERT_TRUE(heard);
+  EXPECT_EQ(heard->type, "core.guest.measured");
+  client.send(client.first(), wire::MachineMeasured{});
+  EXPECT_EQ(client.receive()->as<wire::ProtocolError>().kind, "unsupported_message_type");
 }
 
 TEST_F(RelayTest, DeclaredLengthOutOfBoundsEndsTheClient) {

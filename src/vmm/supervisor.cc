@@ -94,6 +94,8 @@ Result<> Supervisor::start() {
 
   MSB_TRY(machine_, input_.factory(*reactor_, config_, [this](const MachineEnd& end) { on_machine_end(end); }));
   machine_alive_ = true;
+  MSB_TRY(meter_,
+          Meter::create(*machine_, [this](const wire::MachineMeasured& measured) { relay_->measured(measured); }));
   MSB_TRY(console_, Console::create(*reactor_, machine_->console_fd(), std::move(kernel_log)));
   console_->on_halt([this] {
     if (phase_ == Phase::ended) return;
@@ -108,7 +110,8 @@ Result<> Supervisor::start() {
   relay_ = std::make_unique<Relay>(
       *reactor_, *channel_, exec_log_,
       Relay::Observer{.on_shutdown_request = [this](uint32_t grace_ms) { shut_down("shutdown_requested", grace_ms); },
-                      .on_activity = [this] { on_activity(); }});
+                      .on_activity = [this] { on_activity(); },
+                      .on_measure = [this] { meter_->measure(); }});
   MSB_CHECK(boot_deadline_->arm(std::chrono::milliseconds(config_.boot_deadline_ms)));
   MSB_TRY(Bytes bootstrap, bootstrap_frame(config_, machine_->network(), unix_nanos()));
   channel_->send(bootstrap);

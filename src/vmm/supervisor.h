@@ -19,6 +19,7 @@
 #include "vmm/boot.h"
 #include "vmm/console.h"
 #include "vmm/machine.h"
+#include "vmm/meter.h"
 #include "vmm/network.h"
 #include "vmm/relay.h"
 #include "vmm/run_record.h"
@@ -84,6 +85,7 @@ class Supervisor {
   fence::WallReports own_walls_;
   std::unique_ptr<Machine> machine_;
   bool machine_alive_ = false;
+  std::unique_ptr<Meter> meter_;
   std::unique_ptr<Console> console_;
   std::unique_ptr<AgentChannel> channel_;
   std::unique_ptr<Relay> relay_;

@@ -107,6 +107,21 @@ TEST_F(SupervisorTest, BootIsRecordedAndReported) {
   EXPECT_GE(Peer::connect(home.relay_socket("s")).fd(), 0);
 }
 
+TEST_F(SupervisorTest, SaysWhatTheMachineUsesWhenAsked) {
+  boot();
+  Peer client = Peer::connect(home.relay_socket("s"));
+  EXPECT_EQ(client.receive()->type, "core.ready");
+  client.send(client.first(), wire::MeasureMachine{});
+  auto answer = client.receive();
+  ASSERT_TRUE(answer);
+  ASSERT_EQ(answer->type, "core.machine.measured");
+  auto measured = answer->as<wire::MachineMeasured>();
+  EXPECT_EQ(measured.error, "");
+  EXPECT_EQ(measured.disk_read_bytes, 4096u);
+  EXPECT_GT(measured.cpu_time_ns, 0u);
+  EXPECT_GT(measured.resident_bytes.value_or(0), 0u);
+}
+
 TEST_F(SupervisorTest, ShutdownRequestOfAClientEndsInGoodOrder) {
   boot();
   Peer client = Peer::connect(home.relay_socket("s"));

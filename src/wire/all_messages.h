@@ -2,6 +2,7 @@
 #pragma once
 
 #include "wire/file_messages.h"
+#include "wire/measure_messages.h"
 #include "wire/messages.h"
 
 namespace msb::wire {
@@ -14,7 +15,8 @@ void for_each_message(Visitor&& visit) {
   operator()<Bootstrap, Ready, BootFailed, Shutdown, ClockSync, ClientDisconnected, ExecRequest, ExecStarted, ExecStdin,
              ExecStdinError, ExecStdout, ExecStderr, ExecCredit, ExecResize, ExecSignal, ExecDetach, ExecExited,
              ExecFailed, FileRequest, FileStarted, FileData, FileCredit, FileResult, FileEntry, TreeEntry, TreeData,
-             TreeHole, TreeEnd, TreeLeave, Ping, Pong, Touch, Touched, ProtocolError>();
+             TreeHole, TreeEnd, TreeLeave, Ping, Pong, Touch, Touched, MeasureMachine, MachineMeasured, MeasureGuest,
+             GuestMeasured, ProtocolError>();
 }
 
 }  // namespace msb::wire

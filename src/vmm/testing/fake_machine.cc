@@ -1,5 +1,7 @@
 #include "vmm/testing/fake_machine.h"
 
+#include <unistd.h>
+
 namespace msb::vmm::testing {
 namespace {
 
@@ -28,6 +30,8 @@ class FakeMachine final : public Machine {
   std::string name() const override { return "fake"; }
   std::string isolation() const override { return "none"; }
   std::vector<Wall> walls() const override { return {{"wall", true, ""}}; }
+  pid_t pid() const override { return ::getpid(); }
+  void measure_disks(disk::TrafficReply reply) override { reply(disk::DiskTraffic{4096, 512}); }
   void kill() override {
     auto cause = static_cast<uint8_t>(MachineEnd::Cause::requested);
     (void)write_full(control_writer_.get(), {&cause, 1});
