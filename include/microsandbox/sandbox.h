@@ -26,6 +26,7 @@
 #include <microsandbox/exec.h>
 #include <microsandbox/filesystem.h>
 #include <microsandbox/image.h>
+#include <microsandbox/metrics.h>
 #include <microsandbox/result.h>
 
 namespace msb {
@@ -128,6 +129,12 @@ class MSB_API Sandbox {
   // What its network refused; of `query` the times, tail and follow count.
   static Result<> network_events(const std::string& name, LogQuery query,
                                  const std::function<bool(const NetworkEvent&)>& deliver);
+  // What it uses now; cpu_percent is of the 200 ms that this takes.
+  static Result<SandboxMetrics> metrics(const std::string& name);
+  // The same at once and then every `interval`, until the sandbox stops or deliver returns false. cpu_percent is of the
+  // time between two, at first of that since the start.
+  static Result<> metrics_stream(const std::string& name, std::chrono::milliseconds interval,
+                                 const std::function<bool(const SandboxMetrics&)>& deliver);
 
   // ---- the handle ----------------------------------------------------------------------
   const std::string& name() const;
@@ -142,6 +149,7 @@ class MSB_API Sandbox {
   Result<SandboxInfo> wait_until_stopped();
   // Round trip to the agent.
   Result<std::chrono::nanoseconds> ping();
+  Result<SandboxMetrics> metrics() const { return metrics(name()); }
 
   // ---- processes -------------------------------------------------------------------------
   Result<ExecOutput> exec(const std::string& command, const ExecOptions& options = {});

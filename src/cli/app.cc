@@ -35,6 +35,7 @@ const Commands kCommands[] = {
     {add_status, {"status", "ps"}},
     {add_inspect, {"inspect"}},
     {add_logs, {"logs"}},
+    {add_metrics, {"metrics"}},
     {add_net, {"net"}},
     {add_ping, {"ping"}},
     // Storage.

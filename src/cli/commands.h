@@ -22,6 +22,7 @@ void add_list(CLI::App& root, Invocation& invocation);
 void add_status(CLI::App& root, Invocation& invocation);
 void add_inspect(CLI::App& root, Invocation& invocation);
 void add_logs(CLI::App& root, Invocation& invocation);
+void add_metrics(CLI::App& root, Invocation& invocation);
 void add_net(CLI::App& root, Invocation& invocation);
 void add_ping(CLI::App& root, Invocation& invocation);
 

@@ -1,7 +1,6 @@
 #include "cli/pump.h"
 
 #include <poll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,40 +9,12 @@
 
 #include "base/fd.h"
 #include "base/units.h"
+#include "cli/signal_fd.h"
 
 namespace msb::cli {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
-
-// Delivers SIGINT and SIGTERM as data while it lives.
-class SignalFd {
- public:
-  static Result<SignalFd> create() {
-    SignalFd self;
-    ::sigemptyset(&self.set_);
-    ::sigaddset(&self.set_, SIGINT);
-    ::sigaddset(&self.set_, SIGTERM);
-    ::pthread_sigmask(SIG_BLOCK, &self.set_, nullptr);
-    self.fd_ = Fd(::signalfd(-1, &self.set_, SFD_CLOEXEC));
-    if (!self.fd_) return fail_errno("watch for signals");
-    return self;
-  }
-  SignalFd(SignalFd&&) = default;
-  ~SignalFd() {
-    if (fd_) ::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
-  }
-  int fd() const { return fd_.get(); }
-  int take() const {
-    signalfd_siginfo info{};
-    return ::read(fd_.get(), &info, sizeof(info)) == sizeof(info) ? static_cast<int>(info.ssi_signo) : 0;
-  }
-
- private:
-  SignalFd() = default;
-  sigset_t set_{};
-  Fd fd_;
-};
 
 // Prints what has arrived. Returns the exit code once the process has ended.
 Result<std::optional<int>> print_events(ExecHandle& handle) {
