@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <climits>
 
+#include "disk/direct_io.h"
+
 namespace msb::disk {
 namespace {
 
@@ -43,23 +45,23 @@ Result<> transfer(std::string_view what, uint64_t offset, Buffers buffers, Call 
 Result<std::unique_ptr<RawDisk>> RawDisk::open(const std::string& path, Access access) {
   // Not blocking: a fifo of that name must be refused below, not waited for.
   MSB_TRY(Fd fd, open_file(path, (access == Access::read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK));
-  auto disk = adopt(std::move(fd), access);
+  auto disk = adopt(std::move(fd), {.access = access});
   if (!disk) return fail(std::move(disk).error().context(path));
   return disk;
 }
 
-Result<std::unique_ptr<RawDisk>> RawDisk::adopt(Fd fd, Access access) {
+Result<std::unique_ptr<RawDisk>> RawDisk::adopt(Fd fd, Options options) {
   struct stat info;
   if (::fstat(fd.get(), &info) < 0) return fail_errno("stat a disk");
   if (!S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode))
     return fail(ErrorKind::invalid_config, "a disk must be a file or a block device");
   int flags = ::fcntl(fd.get(), F_GETFL);
   if (flags < 0) return fail_errno("read descriptor flags");
-  if (access == Access::read_write && (flags & O_ACCMODE) != O_RDWR)
+  if (options.access == Access::read_write && (flags & O_ACCMODE) != O_RDWR)
     return fail(ErrorKind::invalid_config, "a disk to be written is open for reading only");
   off_t end = ::lseek(fd.get(), 0, SEEK_END);  // st_size is 0 for block devices
   if (end < 0) return fail_errno("find the size of a disk");
-  return std::unique_ptr<RawDisk>(new RawDisk(std::move(fd), static_cast<uint64_t>(end), access));
+  return std::unique_ptr<RawDisk>(new RawDisk(std::move(fd), static_cast<uint64_t>(end), std::move(options)));
 }
 
 Result<> RawDisk::readv(uint64_t offset, Buffers out) {
@@ -81,12 +83,20 @@ bool RawDisk::read_now(uint64_t offset, Buffers out) {
 
 Result<> RawDisk::writev(uint64_t offset, Buffers in) {
   MSB_CHECK(check_writable("write", offset, total_bytes(in)));
-  return transfer("write", offset, in,
-                  [&](const iovec* pieces, int count, off_t at) { return ::pwritev(fd_.get(), pieces, count, at); });
+  auto write_to = [&](int fd) {
+    return transfer("write", offset, in,
+                    [&](const iovec* pieces, int count, off_t at) { return ::pwritev(fd, pieces, count, at); });
+  };
+  if (options_.direct && suits_direct_write(offset, in)) {
+    auto done = write_to(options_.direct.get());
+    if (done || done.error().errnum() != EINVAL) return done;
+    options_.direct.reset();  // a disk with blocks of more than a page
+  }
+  return write_to(fd_.get());
 }
 
 Result<> RawDisk::flush() {
-  if (read_only()) return {};
+  if (read_only() || options_.scratch) return {};
   if (lost_writes_) return fail(ErrorKind::io, "flush a disk: the host has lost earlier writes to it");
   int result;
   do {

@@ -7,6 +7,7 @@
 
 #include "base/temp_dir.h"
 #include "disk/concat_disk.h"
+#include "disk/direct_io.h"
 
 namespace msb::disk {
 namespace {
@@ -125,7 +126,8 @@ TEST_F(RawDiskTest, a_disk_opened_for_reading_refuses_writes) {
 
 TEST_F(RawDiskTest, a_file_open_for_reading_is_no_disk_to_be_written) {
   make("0123456789");
-  EXPECT_EQ(RawDisk::adopt(open_file(path_).value(), Access::read_write).error().kind(), ErrorKind::invalid_config);
+  EXPECT_EQ(RawDisk::adopt(open_file(path_).value(), {.access = Access::read_write}).error().kind(),
+            ErrorKind::invalid_config);
 }
 
 TEST_F(RawDiskTest, writes_past_the_end_are_refused_and_growing_makes_room) {
@@ -167,6 +169,70 @@ TEST(ConcatDiskTest, a_part_of_no_whole_sectors_is_refused) {
   parts.clear();
   parts.push_back(std::make_unique<MemoryDisk>(Bytes(513)));
   EXPECT_EQ(ConcatDisk::create(std::move(parts)).error().kind(), ErrorKind::invalid_config);
+}
+
+class DirectWriteTest : public RawDiskTest {
+ protected:
+  static constexpr size_t kLong = 128 << 10;
+  struct alignas(4096) Memory {
+    uint8_t bytes[kLong];
+  };
+  void SetUp() override { ASSERT_TRUE(write_file_atomic(path_, std::string(2 * kLong, '.'))); }
+  std::unique_ptr<RawDisk> disk_with(Fd direct) {
+    auto disk =
+        RawDisk::adopt(open_file(path_, O_RDWR).value(), {.access = Access::read_write, .direct = std::move(direct)});
+    EXPECT_TRUE(disk);
+    return disk ? std::move(*disk) : nullptr;
+  }
+  ByteView memory(size_t skip = 0, size_t length = kLong) { return {memory_->bytes + skip, length}; }
+
+  std::unique_ptr<Memory> memory_ = [] {
+    auto memory = std::make_unique<Memory>();
+    std::memset(memory->bytes, 'x', kLong);
+    return memory;
+  }();
+};
+
+TEST_F(DirectWriteTest, only_long_and_aligned_writes_take_the_direct_way) {
+  std::string other = dir_.path() + "/other";
+  ASSERT_TRUE(write_file_atomic(other, ""));
+  auto disk = disk_with(open_file(other, O_WRONLY).value());
+  EXPECT_TRUE(disk->write(512, memory()));                    // where it goes
+  EXPECT_TRUE(disk->write(0, memory(0, kLong - 4096)));       // short
+  EXPECT_TRUE(disk->write(kLong, memory(16, kLong - 4096)));  // where it comes from
+  EXPECT_EQ(read_file(other).value(), "");
+  EXPECT_TRUE(disk->write(kLong, memory()));
+  EXPECT_EQ(read_file(other).value().size(), 2 * kLong);
+}
+
+TEST_F(DirectWriteTest, both_ways_lead_to_one_file) {
+  auto disk = disk_with(open_direct(open_file(path_, O_RDWR).value().get()));
+  Bytes read(2 * kLong);
+  ASSERT_TRUE(disk->read(0, read));  // now it is in the cache
+  ASSERT_TRUE(disk->write(0, as_bytes("short")));
+  ASSERT_TRUE(disk->write(4096, as_bytes("short")));
+  ASSERT_TRUE(disk->write(kLong, memory()));
+  ASSERT_TRUE(disk->write(0, memory()));
+  ASSERT_TRUE(disk->write(4096, as_bytes("short")));
+  ASSERT_TRUE(disk->flush());
+  ASSERT_TRUE(disk->read(0, read));
+  std::string expected(2 * kLong, 'x');
+  expected.replace(4096, 5, "short");
+  EXPECT_TRUE(as_text(read) == expected);
+  EXPECT_TRUE(contents() == expected);
+}
+
+TEST_F(DirectWriteTest, a_file_system_with_other_rules_gets_all_through_the_cache) {
+  // Refuses with EINVAL what is not a number, as a file system does that wants a larger alignment.
+  auto disk = disk_with(open_file("/proc/self/oom_score_adj", O_WRONLY).value());
+  EXPECT_TRUE(disk->write(0, memory()));
+  EXPECT_EQ(contents(), std::string(kLong, 'x') + std::string(kLong, '.'));
+}
+
+TEST_F(DirectWriteTest, errors_of_the_direct_way_are_the_disks) {
+  auto disk = disk_with(open_file("/dev/full", O_WRONLY).value());
+  EXPECT_EQ(disk->write(0, memory()).error().errnum(), ENOSPC);
+  EXPECT_EQ(contents(), std::string(2 * kLong, '.'));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "disk/direct_io.h"
 #include "disk/disk_lock.h"
 #include "disk/qcow2.h"
 #include "fs/open_share.h"
@@ -93,12 +94,16 @@ Result<> check_vcpus(int kvm, uint32_t vcpus) {
 }
 
 Result<DiskConfig> give_disk(const DiskSpec& disk, Inventory& inventory) {
-  DiskConfig config{.format = std::string(format_name(disk.format)), .fds = {}, .read_only = disk.read_only};
+  DiskConfig config{
+      .format = std::string(format_name(disk.format)), .fds = {}, .read_only = disk.read_only, .scratch = disk.scratch};
   auto access = disk.read_only ? disk::Access::read_only : disk::Access::read_write;
   for (const auto& file : disk.files) {
     MSB_TRY(Fd fd, disk::open_disk(file, access));
     if (disk.format == DiskSpec::Format::qcow2) MSB_CHECK(disk::inspect_qcow2(file, access));
+    // What a scratch disk's guest writes may never reach the host's disk, if it is gone soon.
+    Fd direct = disk.read_only || disk.scratch ? Fd() : disk::open_direct(fd.get());
     config.fds.push_back(inventory.give(std::move(fd)));
+    if (direct) config.direct_fd = inventory.give(std::move(direct));
   }
   return config;
 }

@@ -49,8 +49,10 @@ class Descriptors {
     all.initramfs = own(config.initramfs_fd);
     all.agent = own(config.agent_fd);
     all.console = own(config.console_fd);
-    for (const auto& disk : config.disks)
+    for (const auto& disk : config.disks) {
       for (int32_t number : disk.fds) all.disks.push_back(own(number));
+      all.direct.push_back(disk.direct_fd < 0 ? Fd() : own(disk.direct_fd));
+    }
     for (const auto& share : config.shares)
       all.shares.push_back({own(share.fd), share.usage_fd < 0 ? Fd() : own(share.usage_fd)});
     if (config.network) all.cable = own(config.network->cable_fd);
@@ -58,16 +60,19 @@ class Descriptors {
     return all;
   }
   Fd kvm, kernel, initramfs, agent, console, cable;
-  std::vector<Fd> disks;  // of all disks, in order, those not yet opened
+  std::vector<Fd> disks;   // of all disks, in order, those not yet opened
+  std::vector<Fd> direct;  // one for each disk, or invalid
   std::vector<ShareFds> shares;
 };
 
 // Takes the disk's descriptors, which are the first of those left.
-Result<std::unique_ptr<disk::BlockDevice>> open_disk(const DiskConfig& config, Descriptors& fds) {
+Result<std::unique_ptr<disk::BlockDevice>> open_disk(const DiskConfig& config, Descriptors& fds, Fd direct) {
   auto access = config.read_only ? disk::Access::read_only : disk::Access::read_write;
   std::vector<std::unique_ptr<disk::BlockDevice>> parts;
   for (size_t i = 0; i < config.fds.size(); ++i) {
-    MSB_TRY(auto part, disk::RawDisk::adopt(std::move(fds.disks.front()), access));
+    MSB_TRY(auto part,
+            disk::RawDisk::adopt(std::move(fds.disks.front()),
+                                 {.access = access, .scratch = config.scratch, .direct = std::exchange(direct, Fd())}));
     fds.disks.erase(fds.disks.begin());
     parts.push_back(std::move(part));
   }
@@ -207,7 +212,7 @@ class Machine::Builder {
   }
 
   Result<> disk(size_t index) {
-    MSB_TRY(auto backend, open_disk(config_.disks[index], fds_));
+    MSB_TRY(auto backend, open_disk(config_.disks[index], fds_, std::move(fds_.direct[index])));
     Machine& machine = *machine_;
     virtio::VirtioBlock::Options options;
     options.id = cat("disk", index);

@@ -18,11 +18,15 @@ inline constexpr int kFirstFreeFd = 4;  // the others follow from here, as the c
 struct DiskConfig {
   std::string format = "raw";  // "raw", "qcow2", "concat" (state::DiskSpec::Format)
   std::vector<int32_t> fds;    // one, unless concat
+  int32_t direct_fd = -1;      // the same file for long writes (disk/direct_io.h); none: all go through the page cache
   bool read_only = false;
+  bool scratch = false;
   static void fields(auto& self, auto&& field) {
     field("format", self.format);
     field("fds", self.fds);
+    field("direct_fd", self.direct_fd);
     field("read_only", self.read_only);
+    field("scratch", self.scratch);
   }
 };
 
