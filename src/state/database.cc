@@ -3,11 +3,13 @@
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Statement.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <iterator>
 
+#include "base/fd.h"
 #include "base/file_lock.h"
 #include "migrations.inc"
 
@@ -20,6 +22,9 @@ constexpr int kBusyTimeoutMs = 30'000;
 // millisecond to read. Nobody has the time in a home without sandboxes: SQLite's own limit of 1000 pages holds there.
 constexpr int kCheckpointPages = 256;
 constexpr int kPageSize = 4096;
+// Bytes of the log that are allocated ahead, past its end: on a full disk sandboxes can still be ended and removed, by
+// which it gets less full.
+constexpr off_t kLogReserve = off_t{kCheckpointPages} * kPageSize + (256 << 10);
 constexpr int kSchemaVersion = static_cast<int>(std::size(kMigrations));
 
 struct ConstraintDetail : ErrorDetail {};
@@ -43,6 +48,13 @@ Error describe(const SQLite::Exception& exception, const std::string& path, std:
     return Error(ErrorKind::database, cat(attempt, ": the state database ", path, " is locked by another process"))
         .hint("another msb command has been writing for 30 s; see which with: fuser " + path);
   return Error(ErrorKind::database, cat(attempt, ": ", exception.what(), " (", path, ")"));
+}
+
+// Where that is not possible, or not now, the log does without.
+void reserve_log(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) < 0 || info.st_blocks * 512 >= kLogReserve) return;
+  if (auto log = open_file(path, O_WRONLY)) (void)::fallocate(log->get(), FALLOC_FL_KEEP_SIZE, 0, kLogReserve);
 }
 
 void bind(SQLite::Statement& statement, std::initializer_list<Value> values) {
@@ -130,6 +142,7 @@ Result<Database> Database::open(const Home& home) {
       return fail(Error(ErrorKind::database, cat("the state database ", path, " is of version ", version,
                                                  "; this msb knows versions up to ", kSchemaVersion))
                       .hint("a newer msb has used this home: run that one, or set MSB_HOME to another directory"));
+    reserve_log(path + "-wal");
     return Database(std::move(state));
   } catch (const SQLite::Exception& exception) {
     return fail(describe(exception, path, "open the state database"));

@@ -107,6 +107,20 @@ def test_a_full_disk(fresh, tmp_path):
     assert ".erofs" not in ran.stdout
 
 
+def test_a_full_disk_keeps_no_sandbox(fresh, tmp_path):
+    """Ending and removing them is how it gets less full."""
+    create = f"$MSB create -q --machine {MACHINE} --name"
+    ran = _on_small_disk(fresh, tmp_path, "128M", f"""
+        {create} a busybox && {create} b busybox || exit 1
+        head -c 1G /dev/zero > $MSB_HOME/fill
+        for command in "stop a" "rm a"; do $MSB $command; echo $command $?; echo more >> $MSB_HOME/fill; done
+        head -c 1G /dev/zero >> $MSB_HOME/fill
+        $MSB rm -f b; echo rm b $?
+        $MSB ls -q; echo none""")
+    assert ran.stdout.splitlines()[-4:] == ["stop a 0", "rm a 0", "rm b 0", "none"], ran
+    assert "No space left on device" in ran.stderr, ran  # of head: it was full
+
+
 def test_a_read_only_home(fresh, tmp_path):
     home = tmp_path / "ro"
     home.mkdir()
