@@ -189,8 +189,12 @@ bool Stack::take_icmp(const IpPacket& packet) {
                          make_neighbour_advertisement(link.gateway, guest, link.gateway, config_.gateway_mac), 255);
     return true;
   }
+  if (const auto ours = parse_unreachable(packet)) {
+    tcp_->undeliverable(*ours);
+    return true;
+  }
   const auto echo = parse_echo_request(packet);
-  // What else there is (announcements, errors about what we sent) asks for nothing.
+  // What else there is (announcements) asks for nothing.
   if (!echo || packet.header.destination.is_multicast()) return true;
   if (guest != link.guest) return false;
   const PingRequest request{packet.header.destination, echo->id, echo->sequence, echo->payload};

@@ -9,6 +9,7 @@
 #include "net/packet/icmp.h"
 #include "net/packet/tcp.h"
 #include "net/packet/udp.h"
+#include "net/tcp/testing/tcp_script.h"
 #include "net/testing/raw_guest.h"
 #include "net/testing/tap_guest.h"
 
@@ -182,6 +183,29 @@ TEST(GuestStack, AFrameToTheGuestThatIsNotAdmittedWaits) {
   const auto packet = guest.receive_packet();
   ASSERT_TRUE(packet);
   EXPECT_EQ(as_text(parse_udp(packet->payload)->payload), "hello");
+}
+
+TEST(GuestStack, AFirewallOfTheGuestsRefusesForIt) {
+  for (const auto& addresses : {*kConfig.v4, *kConfig.v6}) {
+    RawGuest guest;
+    std::vector<std::string> events;
+    ASSERT_TRUE(guest.stack().tcp().connect({addresses.gateway, 40000}, {addresses.guest, 80},
+                                            std::make_unique<testing::RecordingUser>(events)));
+    Bytes syn = guest.receive();
+    syn.erase(syn.begin(), syn.begin() + EthernetHeader::kSize);
+    const uint8_t protocol = icmp_protocol(addresses.guest.family());
+    const auto object = [&] {
+      guest.send_packet({.source = addresses.guest, .destination = addresses.gateway, .protocol = protocol},
+                        make_unreachable(addresses.guest, addresses.gateway, Unreachable::port, syn));
+    };
+    uint8_t& sequence = syn[syn.size() - parse_ip(syn)->payload.size() + 7];
+    sequence ^= 1;
+    object();  // about a segment that was not sent
+    EXPECT_EQ(events, std::vector<std::string>());
+    sequence ^= 1;
+    object();
+    EXPECT_EQ(events, std::vector<std::string>{"ended refused"});
+  }
 }
 
 TEST(GuestStack, FragmentsFromTheGuestAreOneDatagram) {

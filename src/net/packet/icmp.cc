@@ -19,6 +19,8 @@ enum Type : uint8_t {
   kNeighbourAdvertisement = 136,
 };
 
+constexpr uint8_t kTooBigV4 = 4;  // a code of kUnreachableV4, about something else
+
 uint8_t unreachable_code(Family family, Unreachable why) {
   switch (why) {
     case Unreachable::network:
@@ -63,6 +65,14 @@ std::optional<Ip> parse_neighbour_solicitation(const IpPacket& packet) {
   if (packet.header.source.is_v4() || packet.header.hop_limit != 255 || bytes.size() < 24) return std::nullopt;
   if (bytes[0] != kNeighbourSolicitation || bytes[1] != 0) return std::nullopt;
   return Ip::from_bytes(bytes.subspan(8, 16));
+}
+
+std::optional<IpPacket> parse_unreachable(const IpPacket& packet) {
+  const ByteView bytes = packet.payload;
+  const bool is_v4 = packet.header.source.is_v4();
+  if (bytes.size() < kHeaderSize || bytes[0] != (is_v4 ? kUnreachableV4 : kUnreachableV6)) return std::nullopt;
+  if (is_v4 && bytes[1] == kTooBigV4) return std::nullopt;
+  return parse_ip(bytes.subspan(kHeaderSize));
 }
 
 Bytes make_echo(EchoKind kind, const Ip& from, const Ip& to, const EchoMessage& echo) {

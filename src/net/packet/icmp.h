@@ -25,6 +25,9 @@ std::optional<EchoMessage> parse_echo_request(const IpPacket& packet);
 // The address that is asked for (RFC 4861, 4.3, and the checks of 7.1.1).
 std::optional<Ip> parse_neighbour_solicitation(const IpPacket& packet);
 
+// The packet of ours that an "unreachable" is about, if all of it is quoted, as all of a SYN is.
+std::optional<IpPacket> parse_unreachable(const IpPacket& packet);
+
 // `from` and `to` are those of the message that is built.
 enum class EchoKind { request, reply };
 Bytes make_echo(EchoKind kind, const Ip& from, const Ip& to, const EchoMessage& echo);

@@ -66,6 +66,7 @@ class Connection final : public TcpConnection, public DeadlineHeap::Node {
   void answer(const SynOffer& offer);
   void open();
   void segment(const TcpPacket& packet);  // its payload stays until deliver()
+  void syn_refused(uint32_t sequence);    // not by a segment: it never reached a socket
   void deliver();
   Step transmit();  // one segment, if there is something to say
   void wake(Clock::time_point now);

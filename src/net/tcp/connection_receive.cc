@@ -51,6 +51,10 @@ void Connection::answer_of_connect(const TcpHeader& header) {
   user_->established();
 }
 
+void Connection::syn_refused(uint32_t sequence) {
+  if (state_ == State::syn_sent && sequence == una_) end(TcpEnd::refused);
+}
+
 // Whether the segment may be looked at any further; `size` is what it takes of the sequence space.
 bool Connection::in_sequence(const TcpHeader& header, uint32_t size) {
   const int32_t ahead = sequence_distance(next_, header.sequence);

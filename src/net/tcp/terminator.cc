@@ -85,6 +85,18 @@ bool TcpTerminator::packet(const IpPacket& ip) {
   return true;
 }
 
+void TcpTerminator::undeliverable(const IpPacket& ours) {
+  const auto packet = parse_tcp(ours.payload);
+  if (ours.header.protocol != kTcp || !packet || !packet->header.has(kSyn)) return;
+  const TcpHeader& syn = packet->header;
+  const auto found =
+      table_.find({{ours.header.destination, syn.destination_port}, {ours.header.source, syn.source_port}});
+  if (found == table_.end()) return;
+  ++busy_;
+  found->second->syn_refused(syn.sequence);
+  --busy_;
+}
+
 void TcpTerminator::without_connection(const TcpEnds& ends, const TcpPacket& packet) {
   const TcpHeader& header = packet.header;
   const bool is_syn = header.has(kSyn) && !header.has(kAck) && !header.has(kRst) && !header.has(kFin);

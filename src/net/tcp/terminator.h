@@ -26,6 +26,9 @@ class TcpTerminator final : public TcpEngine, private ConnectionOwner {
 
   // False when it is not a segment.
   bool packet(const IpPacket& packet);
+  // The guest would not take this packet of ours. If it is the SYN of connect() that is a refusal; otherwise whether it
+  // arrives is seen by whether it is acknowledged (RFC 5927, 5.2).
+  void undeliverable(const IpPacket& ours);
   // Whether it belongs to a connection that there is.
   bool is_of_connection(const IpPacket& packet) const;
   void settle();
