@@ -233,5 +233,15 @@ TEST_F(ProxyGatewayTest, DatagramsHaveNoWayButToExceptions) {
   EXPECT_EQ(gateway_->denials()[0].rule, "upstream proxy");
 }
 
+TEST_F(ProxyGatewayTest, PingsHaveNoWayButToExceptions) {
+  start_behind("http://", {}, kHost.to_string());
+  const Fd far = ping(kFar.ip, "far");
+  EXPECT_EQ(hear(ping(kHost, "near"), 12).substr(8), "near");
+  ASSERT_THAT(gateway_->denials(), SizeIs(1));
+  EXPECT_EQ(gateway_->denials()[0].protocol, NetworkProtocol::icmpv4);
+  EXPECT_EQ(gateway_->denials()[0].remote, (Endpoint{kFar.ip, 0}));
+  EXPECT_EQ(gateway_->denials()[0].rule, "upstream proxy");
+}
+
 }  // namespace
 }  // namespace msb::net

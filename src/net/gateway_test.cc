@@ -197,27 +197,6 @@ TEST_P(GatewayTest, DatagramToAClosedPortIsRefused) {
 
 class PingTest : public FamilyFixture {
  protected:
-  void SetUp() override {
-    FamilyFixture::SetUp();
-    if (IsSkipped()) return;
-    guest_->run([] {
-      const auto file = open_file("/proc/sys/net/ipv4/ping_group_range", O_WRONLY);
-      ASSERT_TRUE(file && write_full(file->get(), as_bytes("0 2147483647")));
-    });
-  }
-  // A ping socket of the guest's kernel that has sent `payload`.
-  Fd ping(const Ip& to, std::string_view payload) const {
-    const bool v4 = family() == Family::v4;
-    Fd socket = guest_->socket(domain(family()), SOCK_DGRAM, v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6});
-    set_patience(socket);
-    want_all_errors(socket);
-    EXPECT_EQ(connect_to(socket, {to, 0}), 0);
-    std::string message(8, '\0');
-    message[0] = static_cast<char>(v4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
-    message[7] = 1;  // the sequence number; the rest is the kernel's
-    say(socket, message.append(payload));
-    return socket;
-  }
   static std::string reply(std::string_view payload) {
     return std::string(1, static_cast<char>(family() == Family::v4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY))
         .append(payload);

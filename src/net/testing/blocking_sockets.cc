@@ -1,6 +1,8 @@
 #include "net/testing/blocking_sockets.h"
 
 #include <gtest/gtest.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
 
 #include <system_error>
 
@@ -40,6 +42,14 @@ void question_and_answer(const Fd& client, const Fd& server) {
   say(server, "answer");
   ::shutdown(server.get(), SHUT_WR);
   EXPECT_EQ(hear(client, 100), "answer");
+}
+
+void say_ping(const Fd& socket, const Ip& to, std::string_view payload) {
+  EXPECT_EQ(connect_to(socket, {to, 0}), 0);
+  std::string message(8, '\0');
+  message[0] = static_cast<char>(to.is_v4() ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+  message[7] = 1;  // the sequence number; the rest is the kernel's
+  say(socket, message.append(payload));
 }
 
 std::string words_of(int errnum) {

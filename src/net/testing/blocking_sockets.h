@@ -21,6 +21,8 @@ void want_all_errors(const Fd& socket);
 int connect_to(const Fd& socket, const Endpoint& remote);
 // All of it, or the test fails.
 void say(const Fd& socket, std::string_view text);
+// From a ping socket, which is connected here: an echo request.
+void say_ping(const Fd& socket, const Ip& to, std::string_view payload);
 std::string words_of(int errnum);
 // What comes up to this size; less at the end, "reset" for a reset, words_of() another error.
 std::string hear(const Fd& socket, size_t size);

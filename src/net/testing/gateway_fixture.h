@@ -11,6 +11,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
 #include "net/testing/blocking_sockets.h"
 #include "net/testing/gateway_thread.h"
@@ -50,6 +51,18 @@ class GatewayFixture : public ::testing::Test {
   Fd host_socket(Family family, int type = SOCK_STREAM) {
     Fd socket = gateway_->host_socket(domain(family), type);
     set_patience(socket);
+    return socket;
+  }
+  // A ping socket of the guest's kernel that has sent `payload`.
+  Fd ping(const Ip& to, std::string_view payload) const {
+    guest_->run([] {
+      const auto anybody = open_file("/proc/sys/net/ipv4/ping_group_range", O_WRONLY);
+      ASSERT_TRUE(anybody && write_full(anybody->get(), as_bytes("0 2147483647")));
+    });
+    Fd socket = guest_->socket(domain(to.family()), SOCK_DGRAM, to.is_v4() ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6});
+    set_patience(socket);
+    want_all_errors(socket);
+    say_ping(socket, to, payload);
     return socket;
   }
   // A listener on the host; `at` becomes where it is.
