@@ -114,8 +114,8 @@ Result<std::map<std::string, SandboxMetrics>> all_sandbox_metrics() {
   MSB_CHECK(pass(kOneLook));
   MSB_TRY(auto look, watch.look());
   std::map<std::string, SandboxMetrics> all;
-  for (auto& [name, metrics] : look)
-    if (metrics) all.emplace(name, std::move(*metrics));
+  for (const auto& [name, metrics] : look)
+    if (metrics) all.emplace(name, *metrics);
   return all;
 }
 

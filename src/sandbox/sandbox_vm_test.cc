@@ -90,6 +90,40 @@ TEST_F(Vm, a_named_sandbox_keeps_its_disk_and_tells_what_it_is) {
   EXPECT_FALSE(path_exists(home_file("sandboxes/demo")));
 }
 
+TEST_F(Vm, what_it_uses_is_told_once_again_and_again_and_of_all) {
+  auto made = Sandbox::create(config("demo"));
+  ASSERT_OK(made);
+  auto once = made->metrics();
+  ASSERT_OK(once);
+  EXPECT_GT(once->vcpu_time_ns, 0u);
+  EXPECT_EQ(once->memory_limit_bytes, uint64_t{512} << 20);
+  EXPECT_LT(once->memory_bytes, once->memory_limit_bytes);
+  std::vector<SandboxMetrics> seen;
+  ASSERT_TRUE(Sandbox::metrics_stream("demo", 100ms, [&](const SandboxMetrics& now) {
+    seen.push_back(now);
+    return seen.size() < 3;
+  }));
+  ASSERT_THAT(seen, SizeIs(3));
+  EXPECT_GT(seen[2].uptime_ms, seen[0].uptime_ms);
+  EXPECT_GE(seen[2].vcpu_time_ns, seen[0].vcpu_time_ns);
+  auto all = all_sandbox_metrics();
+  ASSERT_OK(all);
+  ASSERT_THAT(*all, SizeIs(1));
+  EXPECT_GT(all->at("demo").uptime_ms, seen[2].uptime_ms);
+  EXPECT_EQ(Sandbox::metrics_stream("demo", 1ms, [](const auto&) { return true; }).error().kind(),
+            ErrorKind::invalid_config);
+
+  int looks = 0;
+  ASSERT_TRUE(Sandbox::metrics_stream("demo", 100ms, [&](const SandboxMetrics&) {
+    if (++looks == 1) EXPECT_TRUE(Sandbox::kill("demo"));
+    return true;
+  }));
+  EXPECT_EQ(looks, 1);
+  EXPECT_EQ(made->metrics().error().kind(), ErrorKind::sandbox_not_running);
+  EXPECT_EQ(Sandbox::metrics("none").error().kind(), ErrorKind::sandbox_not_found);
+  EXPECT_THAT(*all_sandbox_metrics(), IsEmpty());
+}
+
 TEST_F(Vm, an_ephemeral_sandbox_goes_with_its_handle) {
   auto sandbox = Sandbox::create([&] {
     auto ephemeral = config();
