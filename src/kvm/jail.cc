@@ -69,7 +69,7 @@ std::vector<Call> calls_of(ThreadRole role) {
     case ThreadRole::vcpu:
       calls.push_back(with_argument(SYS_ioctl, 1,
                                     {KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS, KVM_GET_VCPU_EVENTS, KVM_GET_MP_STATE,
-                                     KVM_GET_DEBUGREGS, KVM_KVMCLOCK_CTRL}));
+                                     KVM_GET_DEBUGREGS, KVM_KVMCLOCK_CTRL, KVM_IRQ_LINE}));
       break;
     case ThreadRole::device:
       add(calls,
@@ -80,10 +80,12 @@ std::vector<Call> calls_of(ThreadRole role) {
       calls.push_back(with_argument(SYS_ioctl, 1, {KVM_GET_CLOCK, KVM_SET_CLOCK, KVM_IRQ_LINE}));
       break;
     case ThreadRole::disk:
+      calls.push_back(with_argument(SYS_ioctl, 1, {KVM_IRQ_LINE}));
       add(calls, {SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2, SYS_fdatasync,
                   SYS_fsync, SYS_fallocate, SYS_ftruncate, SYS_lseek, SYS_fstat, SYS_sync_file_range, SYS_getrandom});
       break;
     case ThreadRole::share:
+      calls.push_back(with_argument(SYS_ioctl, 1, {KVM_IRQ_LINE}));
       // What fs::ShareServer does, and waiting for the guest. Names lead nowhere else: see jail.h.
       add(calls, {SYS_openat,   SYS_newfstatat, SYS_epoll_wait, SYS_epoll_pwait, SYS_preadv,          SYS_pwritev,
                   SYS_getxattr, SYS_getdents64, SYS_fstat,      SYS_lseek,       SYS_readlinkat,      SYS_unlinkat,

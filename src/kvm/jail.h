@@ -21,6 +21,7 @@
 
 namespace msb::kvm {
 
+// Each may also raise the guest's interrupt lines (KVM_IRQ_LINE).
 enum class ThreadRole {
   device,  // the main thread: the reactor, sockets, entropy, balloon
   vcpu,    // KVM_RUN and reading registers; events

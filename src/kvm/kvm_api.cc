@@ -142,6 +142,15 @@ Result<VcpuFd> Vm::create_vcpu(uint32_t id) const {
   return VcpuFd(std::move(fd), std::move(window));
 }
 
+void Vm::pulse(uint32_t gsi) const {
+  kvm_irq_level line{};
+  line.irq = gsi;
+  for (uint32_t level : {1u, 0u}) {
+    line.level = level;
+    (void)::ioctl(fd_.get(), KVM_IRQ_LINE, &line);
+  }
+}
+
 Result<> Vm::add_irqfd(int eventfd, uint32_t gsi) const {
   kvm_irqfd irqfd{};
   irqfd.fd = static_cast<uint32_t>(eventfd);

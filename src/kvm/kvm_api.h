@@ -81,7 +81,10 @@ class Vm {
     return call(request, const_cast<T*>(&value), what);
   }
 
-  // The interrupt line `gsi` rises and falls with each write to the eventfd.
+  // The interrupt line `gsi` rises and falls. From any thread that may make ioctls; sooner than by an eventfd, for
+  // which the host's kernel has to wake a worker where the line ends in an I/O APIC.
+  void pulse(uint32_t gsi) const;
+  // The same with each write to the eventfd.
   Result<> add_irqfd(int eventfd, uint32_t gsi) const;
   // Writes of the 32-bit `value` to `address` signal the eventfd and do not leave the guest.
   Result<> add_ioeventfd(int eventfd, uint64_t address, uint32_t value) const;

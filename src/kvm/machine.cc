@@ -234,11 +234,10 @@ class Machine::Builder {
       return fail(ErrorKind::invalid_config,
                   cat("a machine has at most ", kLastDeviceIrq - kFirstDeviceIrq + 1, " devices"));
     Machine& machine = *machine_;
-    Slot slot{std::move(device), {}, {}};
-    MSB_TRY(slot.interrupt, make_eventfd());
-    MSB_CHECK(machine.vm_->add_irqfd(slot.interrupt.get(), irq));
+    Slot slot{std::move(device), {}};
     virtio::MmioTransport::Wiring wiring{
-        &machine.ram_->memory(), &device_thread_, slot.interrupt.get(), [&machine](std::string_view line) {
+        &machine.ram_->memory(), &device_thread_, [&vm = *machine.vm_, irq] { vm.pulse(irq); },
+        [&machine](std::string_view line) {
           machine.device_thread_.post([&machine, text = std::string(line)] { machine.hooks_.log(text); });
         }};
     MSB_TRY(slot.transport, virtio::MmioTransport::create(*slot.device, std::move(wiring)));

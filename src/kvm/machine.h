@@ -65,7 +65,6 @@ class Machine {
   class Builder;
   struct Slot {
     std::unique_ptr<virtio::Device> device;
-    Fd interrupt;
     std::unique_ptr<virtio::MmioTransport> transport;
   };
   Machine(Mailbox& device_thread, Hooks hooks) : device_thread_(device_thread), hooks_(std::move(hooks)) {}

@@ -291,7 +291,7 @@ void MmioTransport::broken(const Error& what) {
 
 void MmioTransport::raise(uint32_t cause) {
   interrupt_status_.fetch_or(cause);
-  (void)::eventfd_write(wiring_.interrupt, 1);
+  wiring_.interrupt();
 }
 
 }  // namespace msb::virtio

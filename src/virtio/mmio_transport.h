@@ -53,7 +53,7 @@ class MmioTransport final : private DeviceContext {
   struct Wiring {
     const GuestMemory* memory = nullptr;
     Mailbox* device_thread = nullptr;
-    int interrupt = -1;                              // eventfd, level of one edge per write (irqfd); not owned
+    std::function<void()> interrupt = {};            // any thread; one edge of the device's line
     std::function<void(std::string_view)> log = {};  // any thread; one line when the device breaks
   };
 

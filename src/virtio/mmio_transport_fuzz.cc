@@ -45,10 +45,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   RingBuilder ring(ram, 8);
   Fd interrupt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   EchoDevice device(&thread.reactor());
-  auto transport =
-      MmioTransport::create(device,
-                            {.memory = &ram.memory(), .device_thread = &thread.mailbox(), .interrupt = interrupt.get()})
-          .value();
+  auto transport = MmioTransport::create(device, {.memory = &ram.memory(),
+                                                  .device_thread = &thread.mailbox(),
+                                                  .interrupt = [&] { ::eventfd_write(interrupt.get(), 1); }})
+                       .value();
   MmioDriver driver(*transport);
 
   ByteReader reader({data, size});

@@ -29,7 +29,7 @@ class MmioTransportTest : public ::testing::Test {
   MmioTransportTest() : interrupt_(::eventfd(0, EFD_CLOEXEC)), device_(&thread_.reactor()) {
     transport_ = MmioTransport::create(device_, {.memory = &ram_.memory(),
                                                  .device_thread = &thread_.mailbox(),
-                                                 .interrupt = interrupt_.get(),
+                                                 .interrupt = [this] { ::eventfd_write(interrupt_.get(), 1); },
                                                  .log = [this](std::string_view line) { log_ += line; }})
                      .value();
     driver_.emplace(*transport_);

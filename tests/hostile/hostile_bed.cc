@@ -79,14 +79,15 @@ void HostileBed::add(std::string name, std::unique_ptr<virtio::Device> device) {
   names_.push_back(std::move(name));
   interrupts_.push_back(event());
   devices_.push_back(std::move(device));
-  transports_.push_back(virtio::MmioTransport::create(*devices_.back(), {.memory = &memory_,
-                                                                         .device_thread = &thread_.mailbox(),
-                                                                         .interrupt = interrupts_.back().get(),
-                                                                         .log =
-                                                                             [this](std::string_view) {
-                                                                               std::lock_guard lock(mutex_);
-                                                                               ++complaints_;
-                                                                             }})
+  transports_.push_back(virtio::MmioTransport::create(
+                            *devices_.back(), {.memory = &memory_,
+                                               .device_thread = &thread_.mailbox(),
+                                               .interrupt = [fd = interrupts_.back().get()] { ::eventfd_write(fd, 1); },
+                                               .log =
+                                                   [this](std::string_view) {
+                                                     std::lock_guard lock(mutex_);
+                                                     ++complaints_;
+                                                   }})
                             .value());
   auto* transport = transports_.back().get();
   (void)windows_.add(DEVICE_WINDOWS + slot * WINDOW, WINDOW,
