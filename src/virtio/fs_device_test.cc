@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
 
+#include <array>
+#include <cerrno>
+
+#include "base/fd.h"
 #include "base/temp_dir.h"
 #include "virtio/testing/device_rig.h"
 
@@ -77,6 +81,31 @@ TEST_F(FsDeviceTest, AnswersRequestsOfTheDriver) {
   answer = ask(request(FUSE_GETATTR, 1, fuse_getattr_in{}));
   EXPECT_EQ(answer.error, 0);
   EXPECT_EQ(answer.len, sizeof(fuse_out_header) + sizeof(fuse_attr_out));
+}
+
+TEST_F(FsDeviceTest, AForgetGoesWithTheNextRequest) {
+  ASSERT_TRUE(write_file_atomic(directory_.path() + "/file", "text"));
+  ASSERT_TRUE(rig_.activate(*device_));
+  ASSERT_EQ(ask(request(FUSE_INIT, 0, init())).error, 0);
+  constexpr uint64_t kShare = 2, kFile = 3;  // ids go up from the root's
+  ASSERT_EQ(ask(request(FUSE_LOOKUP, FUSE_ROOT_ID, std::to_array("share"))).error, 0);
+  ASSERT_EQ(ask(request(FUSE_LOOKUP, kShare, std::to_array("file"))).error, 0);
+  ASSERT_EQ(ask(request(FUSE_GETATTR, kFile, fuse_getattr_in{})).error, 0);
+  auto& forgets = rig_.ring(0);
+  forgets.add({forgets.out(request(FUSE_FORGET, kFile, fuse_forget_in{1}))});  // and no kick
+  EXPECT_EQ(ask(request(FUSE_GETATTR, kFile, fuse_getattr_in{})).error, -ESTALE);
+  EXPECT_TRUE(forgets.has_used());
+}
+
+TEST_F(FsDeviceTest, ABrokenRingOfForgetsBreaksTheDeviceOnce) {
+  rig_.prepare(*device_, {});
+  ASSERT_TRUE(rig_.activate_prepared());
+  rig_.ring(0).publish(static_cast<uint16_t>(rig_.ring(0).size() + 1));
+  auto& ring = rig_.ring(1);
+  ring.add({ring.out(request(FUSE_INIT, 0, init())), ring.in(4096)});
+  rig_.kick(1);
+  ASSERT_TRUE(rig_.run_until([&] { return rig_.context().is_broken(); }));
+  EXPECT_EQ(rig_.context().times_broken(), 1u);
 }
 
 TEST_F(FsDeviceTest, CanBeResetAndActivatedAgain) {

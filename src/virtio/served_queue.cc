@@ -51,6 +51,14 @@ Result<bool> ServedQueue::serve() {
   return active_.queue.has_available();
 }
 
+Result<> ServedQueue::look() {
+  MSB_TRY(bool waiting, active_.queue.has_available());
+  if (!waiting) return {};
+  MSB_TRY(bool more, serve());
+  if (more) kick_again(active_.kick);
+  return {};
+}
+
 Result<> ServedQueue::tell() {
   MSB_TRY(bool wanted, active_.queue.wants_interrupt());
   if (wanted) context_.interrupt(index_);

@@ -35,6 +35,8 @@ class ServedQueue {
                                                      std::optional<ActiveQueue> active, Hooks hooks, int turn = kTurn);
 
   Result<> complete(Chain chain, uint32_t written) { return active_.queue.complete(std::move(chain), written); }
+  // Answers what waits although nobody has kicked for it.
+  Result<> look();
   // Interrupts if the driver wants it. Done after each turn; needed only after a complete() outside of one.
   Result<> tell();
 
