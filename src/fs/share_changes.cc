@@ -36,38 +36,34 @@ OwnerRecord ShareServer::owner_of_new(const FuseRequest& request, Node& director
   return owner;
 }
 
-// And says what its attributes are then.
-int ShareServer::record_new(Node& node, const OwnerRecord& owner, fuse_attr& out) {
+// And says what its attributes are then. `opened`: the file itself, where it is open.
+int ShareServer::record_new(Node& node, const OwnerRecord& owner, Entry& entry, int opened) {
   const ShareOptions& options = node.share->options;
   if (options.ownership == Ownership::host) {
     // As far as the server may: an unprivileged one owns everything it makes.
     const int done = ::fchownat(node.fd.get(), "", owner.uid, owner.gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
-    return done < 0 && errno != EPERM ? errno : attributes(node, out);
+    return done < 0 && errno != EPERM ? errno : attributes(node, entry.attributes);
   }
-  if (S_ISLNK(node.mode)) return attributes(node, out);
-  struct stat status{};
-  if (int error = host_status(node, status)) return error;
+  struct stat& status = entry.status;
   // The server's own umask, or an ACL of the directory, may have taken bits away.
   const uint32_t mode = host_mode(options, owner.mode);
-  if ((status.st_mode & kPermissions & ~uint32_t{S_ISGID}) != mode) {
+  if (!S_ISLNK(node.mode) && (status.st_mode & kPermissions & ~uint32_t{S_ISGID}) != mode) {
     if (::chmod(path_of(node.fd.get()).c_str(), mode) < 0) return errno;
     if (int error = host_status(node, status)) return error;
   }
   const OwnerRecord plain{status.st_uid, status.st_gid, status.st_mode, status.st_rdev};
-  if (owner != plain) {
-    if (int error = store_record(node, owner)) return error;
-    return attributes(node, out);
-  }
-  attributes_from(node, status, out);
+  if (!S_ISLNK(node.mode) && owner != plain)
+    if (int error = store_record(node, owner, status, opened)) return error;
+  attributes_from(node, status, entry.attributes);
   return 0;
 }
 
 // Holds what was just made and notes its owner; takes it away again when that fails.
-int ShareServer::finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry) {
+int ShareServer::finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry, int opened) {
   int error = hold_entry(*call.node, name, entry, Age::just_made);
   if (!error) {
     Node& node = *nodes_.find(entry.id);
-    error = record_new(node, owner, entry.attributes);
+    error = record_new(node, owner, entry, opened);
     if (error) nodes_.forget(entry.id, 1);
     if (!error) count_new(call, node);
   }
@@ -106,7 +102,7 @@ int ShareServer::mknod(Call& call) {
                  host_mode(options, S_IFREG | (owner.mode & kPermissions))));
   if (!fd) return errno;
   Entry entry;
-  if (int error = finish_new(call, *name, owner, entry)) return error;
+  if (int error = finish_new(call, *name, owner, entry, fd.get())) return error;
   return add_entry(call.reply, entry, call.node->share->options.trust_ms);
 }
 

@@ -105,7 +105,7 @@ int ShareServer::create_file(Call& call) {
   const bool made = static_cast<bool>(fd);
   if (!made && (errno != EEXIST || in->flags & O_EXCL)) return errno;
   Entry entry;
-  int error = made ? finish_new(call, *name, owner, entry) : hold_entry(*call.node, *name, entry);
+  int error = made ? finish_new(call, *name, owner, entry, fd.get()) : hold_entry(*call.node, *name, entry);
   if (error) return error;
   Node& node = *nodes_.find(entry.id);
   if (!made) error = counted(call.turn, node, {}, [&] { return reopen(node, in->flags, fd); });
@@ -134,7 +134,7 @@ int ShareServer::tmpfile(Call& call) {
   Entry entry;
   if (int error = hold_file(std::move(path), *call.node->share, entry, Age::just_made)) return error;
   Node& node = *nodes_.find(entry.id);
-  int error = record_new(node, owner, entry.attributes);
+  int error = record_new(node, owner, entry, fd.get());
   if (error) {
     nodes_.forget(entry.id, 1);
     return error;

@@ -100,7 +100,7 @@ void ShareServer::attributes_from(Node& node, struct stat status, fuse_attr& out
 }
 
 int ShareServer::hold_file(Fd fd, const Share& share, Entry& entry, Age age) {
-  struct stat status{};
+  struct stat& status = entry.status;
   if (int error = status_of(fd.get(), status)) return error;
   auto id = nodes_.hold(std::move(fd), share, status);
   if (!id) return ENFILE;
@@ -164,14 +164,17 @@ int ShareServer::getattr(Call& call) {
   return call.reply.add(out) ? 0 : EINVAL;
 }
 
-int ShareServer::store_record(Node& node, const OwnerRecord& record) {
+// `status` is of the file as it is then. `opened`: the file itself, where it is open: that spares the way to it by
+// name.
+int ShareServer::store_record(Node& node, const OwnerRecord& record, struct stat& status, int opened) {
   if (can_be_noted(node.mode)) {
     std::string text = format(record);
-    int done = ::setxattr(path_of(node.fd.get()).c_str(), kOwnerRecordName, text.data(), text.size(), 0);
+    const int done = opened >= 0
+                         ? ::fsetxattr(opened, kOwnerRecordName, text.data(), text.size(), 0)
+                         : ::setxattr(path_of(node.fd.get()).c_str(), kOwnerRecordName, text.data(), text.size(), 0);
     // What the host's file system cannot keep lasts as long as the guest holds the node, if that will do.
     if (done < 0 && (errno != ENOTSUP || node.share->options.ownership == Ownership::strict)) return errno;
   }
-  struct stat status{};
   if (int error = host_status(node, status)) return error;
   node.record = record;
   node.record_time = status.st_ctim;
@@ -209,7 +212,7 @@ int ShareServer::set_owner_and_mode(Node& node, const fuse_setattr_in& in) {
   // What the host's file says by itself needs no note.
   const OwnerRecord plain{now.st_uid, now.st_gid, now.st_mode, now.st_rdev};
   if (record == plain && !node.record) return 0;
-  return store_record(node, record);
+  return store_record(node, record, now);
 }
 
 int ShareServer::setattr(Call& call) {

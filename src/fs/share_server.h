@@ -66,6 +66,7 @@ class ShareServer {
   struct Entry {
     uint64_t id = 0;
     fuse_attr attributes{};
+    struct stat status{};  // of the host's file, when it was found
   };
 
   ShareServer(std::vector<Share> shares, Options options);
@@ -92,7 +93,7 @@ class ShareServer {
   void attributes_from(Node& node, struct stat status, fuse_attr& out) const;
   void load_record(Node& node, const struct stat& status) const;
   void apply_record(const Node& node, struct stat& status) const;
-  int store_record(Node& node, const OwnerRecord& record);
+  int store_record(Node& node, const OwnerRecord& record, struct stat& status, int opened = -1);
   int set_owner_and_mode(Node& node, const fuse_setattr_in& in);
   // Of a file made a moment ago nobody has noted anything yet, and its attributes are still to be set.
   enum class Age { unknown, just_made };
@@ -150,8 +151,8 @@ class ShareServer {
   int move(Call& call, uint64_t new_directory, uint32_t flags);
   OwnerRecord owner_of_new(const FuseRequest& request, Node& directory, uint32_t mode);
   static uint32_t host_mode(const ShareOptions& options, uint32_t mode);
-  int record_new(Node& node, const OwnerRecord& owner, fuse_attr& out);
-  int finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry);
+  int record_new(Node& node, const OwnerRecord& owner, Entry& entry, int opened);
+  int finish_new(Call& call, const std::string& name, const OwnerRecord& owner, Entry& entry, int opened = -1);
 
   // share_counting.cc: what the share's quota is told; without one, nothing
   struct Reach {  // of a change to a file's content

@@ -87,12 +87,12 @@ std::vector<Call> calls_of(ThreadRole role) {
     case ThreadRole::share:
       calls.push_back(with_argument(SYS_ioctl, 1, {KVM_IRQ_LINE}));
       // What fs::ShareServer does, and waiting for the guest. Names lead nowhere else: see jail.h.
-      add(calls, {SYS_openat,   SYS_newfstatat, SYS_epoll_wait, SYS_epoll_pwait, SYS_preadv,          SYS_pwritev,
-                  SYS_getxattr, SYS_getdents64, SYS_fstat,      SYS_lseek,       SYS_readlinkat,      SYS_unlinkat,
-                  SYS_mkdirat,  SYS_renameat,   SYS_renameat2,  SYS_ftruncate,   SYS_truncate,        SYS_utimensat,
-                  SYS_chmod,    SYS_fchownat,   SYS_setxattr,   SYS_listxattr,   SYS_removexattr,     SYS_symlinkat,
-                  SYS_linkat,   SYS_fallocate,  SYS_fsync,      SYS_fdatasync,   SYS_copy_file_range, SYS_fstatfs,
-                  SYS_syncfs,   SYS_epoll_ctl,  SYS_getrandom,  SYS_pwritev2});
+      add(calls, {SYS_openat,    SYS_newfstatat, SYS_epoll_wait, SYS_epoll_pwait, SYS_preadv,     SYS_pwritev,
+                  SYS_getxattr,  SYS_getdents64, SYS_fstat,      SYS_lseek,       SYS_readlinkat, SYS_unlinkat,
+                  SYS_mkdirat,   SYS_renameat,   SYS_renameat2,  SYS_ftruncate,   SYS_truncate,   SYS_utimensat,
+                  SYS_chmod,     SYS_fchownat,   SYS_setxattr,   SYS_fsetxattr,   SYS_listxattr,  SYS_removexattr,
+                  SYS_symlinkat, SYS_linkat,     SYS_fallocate,  SYS_fsync,       SYS_fdatasync,  SYS_copy_file_range,
+                  SYS_fstatfs,   SYS_syncfs,     SYS_epoll_ctl,  SYS_getrandom,   SYS_pwritev2});
       calls.push_back(with_argument(SYS_fcntl, 1, {F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_OFD_SETLKW}));
       break;
   }

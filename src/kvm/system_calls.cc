@@ -30,10 +30,10 @@ constexpr const char* kAllowed[] = {
     "exit_group"};
 
 // Where it serves directories, besides. Each thread but one gives them up (jail.h).
-constexpr const char* kForShares[] = {"openat",     "getxattr",        "setxattr", "listxattr", "removexattr",
-                                      "getdents64", "unlinkat",        "mkdirat",  "renameat",  "renameat2",
-                                      "truncate",   "utimensat",       "chmod",    "fchownat",  "symlinkat",
-                                      "linkat",     "copy_file_range", "syncfs",   "capset"};
+constexpr const char* kForShares[] = {"openat",      "getxattr",   "setxattr",        "fsetxattr", "listxattr",
+                                      "removexattr", "getdents64", "unlinkat",        "mkdirat",   "renameat",
+                                      "renameat2",   "truncate",   "utimensat",       "chmod",     "fchownat",
+                                      "symlinkat",   "linkat",     "copy_file_range", "syncfs",    "capset"};
 
 // The C library tries these and has another way.
 constexpr SeccompPolicy::Refused kRefused[] = {

@@ -21,7 +21,7 @@ constexpr const char* kAllowed[] = {
     "lseek", "fstat", "stat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "readlink", "readlinkat",
     "getdents64", "ftruncate", "fallocate", "copy_file_range", "fsync", "fdatasync", "syncfs", "chmod", "fchmodat",
     "fchownat", "utimensat", "mkdirat", "symlinkat", "linkat", "unlinkat", "renameat", "renameat2", "truncate",
-    "getxattr", "setxattr", "listxattr", "removexattr", "fcntl",
+    "getxattr", "setxattr", "fsetxattr", "listxattr", "removexattr", "fcntl",
     // Queues and what wakes the thread.
     "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "clock_gettime", "restart_syscall",
     // Memory, and the end of the thread or the process.
