@@ -14,6 +14,7 @@ struct Handle {
   Kind kind = Kind::file;
   uint64_t node = 0;      // whose it is
   uint64_t position = 0;  // of a directory: where fd stands, a d_off
+  Fd direct = {};         // the same file past the host's cache, if the guest asked for that (transfer.h)
 };
 
 class HandleTable {

@@ -1,54 +1,25 @@
 // Open files: OPEN, CREATE, TMPFILE, READ, WRITE, RELEASE, FSYNC, FALLOCATE, LSEEK, COPY_FILE_RANGE.
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 
 #include "fs/host_status.h"
 #include "fs/share_server.h"
+#include "fs/transfer.h"
 
 namespace msb::fs {
 namespace {
 
-// Flags of open(2) that mean on the host what they mean in the guest. Not O_DIRECT: the guest's buffers keep no
-// alignment. Not O_NOATIME: only owners may. Not O_APPEND: each write says whether it appends, and what the guest's
-// kernel writes back of a mapping has a place of its own.
+// Flags of open(2) that mean on the host what they mean in the guest. Not O_DIRECT, which gets a descriptor of its own
+// (transfer.h): the guest's buffers may lack the alignment. Not O_NOATIME: only owners may. Not O_APPEND: each write
+// says whether it appends, and what the guest's kernel writes back of a mapping has a place of its own.
 constexpr uint32_t kOpenFlags = O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC;
 
 bool writes(uint32_t flags) {
   return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
-}
-
-std::vector<iovec> to_iovec(const std::vector<MutableByteView>& views) {
-  std::vector<iovec> vectors;
-  vectors.reserve(views.size());
-  for (const auto& view : views) vectors.push_back({view.data(), view.size()});
-  return vectors;
-}
-
-// Transfers until everything is done, the end of the file or an error; what was done before an error counts.
-template <class Transfer>
-int transfer_all(std::vector<iovec> vectors, uint64_t offset, Transfer&& transfer, uint64_t& done) {
-  done = 0;
-  for (size_t first = 0; first < vectors.size();) {
-    const int count = static_cast<int>(std::min<size_t>(vectors.size() - first, IOV_MAX));
-    ssize_t moved = transfer(&vectors[first], count, static_cast<off_t>(offset + done));
-    if (moved < 0 && errno == EINTR) continue;
-    if (moved < 0) return done > 0 ? 0 : errno;
-    if (moved == 0) return 0;
-    done += static_cast<uint64_t>(moved);
-    auto left = static_cast<size_t>(moved);
-    while (first < vectors.size() && left >= vectors[first].iov_len) left -= vectors[first++].iov_len;
-    if (left > 0) {
-      vectors[first].iov_base = static_cast<uint8_t*>(vectors[first].iov_base) + left;
-      vectors[first].iov_len -= left;
-    }
-  }
-  return 0;
 }
 
 bool same(const timespec& a, const timespec& b) {
@@ -57,14 +28,15 @@ bool same(const timespec& a, const timespec& b) {
 
 }  // namespace
 
-int ShareServer::reopen(const Node& node, uint32_t flags, Fd& out) const {
+int ShareServer::reopen(const Node& node, uint32_t flags, Fd& out, Cache cache) const {
   // Opening a device or a FIFO does things; a socket and a symlink cannot be.
   if (!S_ISREG(node.mode)) return S_ISDIR(node.mode) ? EISDIR : ENXIO;
-  out.reset(::open(path_of(node.fd.get()).c_str(), static_cast<int>(flags & kOpenFlags) | O_CLOEXEC | O_NOCTTY));
+  const int more = O_CLOEXEC | O_NOCTTY | (cache == Cache::bypassed ? O_DIRECT : 0);
+  out.reset(::open(path_of(node.fd.get()).c_str(), static_cast<int>(flags & kOpenFlags) | more));
   return out ? 0 : errno;
 }
 
-int ShareServer::add_open(Call& call, Node& node, uint64_t id, Fd fd) {
+int ShareServer::add_open(Call& call, Node& node, uint64_t id, Fd fd, uint32_t flags) {
   struct stat status{};
   if (int error = status_of(fd.get(), status)) return error;
   fuse_open_out out{};
@@ -73,7 +45,10 @@ int ShareServer::add_open(Call& call, Node& node, uint64_t id, Fd fd) {
   node.opened_size = status.st_size;
   node.opened_time = status.st_mtim;
   if (call.reply.room() < sizeof(out)) return EINVAL;
-  out.fh = handles_.add({std::move(fd), Handle::Kind::file, id});
+  // Where there is no other way than through the cache, that one is taken.
+  Fd direct;
+  if (flags & O_DIRECT) (void)reopen(node, flags & ~uint32_t{O_TRUNC}, direct, Cache::bypassed);
+  out.fh = handles_.add({std::move(fd), Handle::Kind::file, id, 0, std::move(direct)});
   call.reply.add(out);
   return 0;
 }
@@ -86,7 +61,7 @@ int ShareServer::open(Call& call) {
   if (handles_.full()) return ENFILE;
   Fd fd;
   if (int error = counted(call.turn, *call.node, {}, [&] { return reopen(*call.node, in->flags, fd); })) return error;
-  return add_open(call, *call.node, call.id(), std::move(fd));
+  return add_open(call, *call.node, call.id(), std::move(fd), in->flags);
 }
 
 int ShareServer::create_file(Call& call) {
@@ -114,7 +89,7 @@ int ShareServer::create_file(Call& call) {
     return error;
   }
   add_entry(call.reply, entry, options.trust_ms);
-  return add_open(call, node, entry.id, std::move(fd));
+  return add_open(call, node, entry.id, std::move(fd), in->flags);
 }
 
 int ShareServer::tmpfile(Call& call) {
@@ -141,7 +116,7 @@ int ShareServer::tmpfile(Call& call) {
   }
   count_new(call, node);
   add_entry(call.reply, entry, options.trust_ms);
-  return add_open(call, node, entry.id, std::move(fd));
+  return add_open(call, node, entry.id, std::move(fd), in->flags);
 }
 
 int ShareServer::read(Call& call) {
@@ -150,10 +125,7 @@ int ShareServer::read(Call& call) {
   Handle* handle = handles_.find(in->fh, Handle::Kind::file, call.id());
   if (!handle) return EBADF;
   uint64_t done = 0;
-  int error = transfer_all(
-      to_iovec(call.reply.space(std::min(in->size, kMaxData))), in->offset,
-      [&](const iovec* vectors, int count, off_t offset) { return ::preadv(handle->fd.get(), vectors, count, offset); },
-      done);
+  const int error = read_data(*handle, call.reply.space(std::min(in->size, kMaxData)), in->offset, done);
   call.reply.added(done);
   return error;
 }
@@ -169,14 +141,8 @@ int ShareServer::write(Call& call) {
   // At the end that the host's file has now, wherever the guest believes it is.
   const bool appends = (in->flags & O_APPEND) != 0 && (in->write_flags & FUSE_WRITE_CACHE) == 0;
   const Reach reach{.end = in->offset + in->size, .appends = appends, .length = in->size};
-  int error = counted(call.turn, *call.node, reach, [&] {
-    return transfer_all(
-        to_iovec(data), in->offset,
-        [&](const iovec* vectors, int count, off_t offset) {
-          return appends ? ::pwritev2(handle->fd.get(), vectors, count, 0, RWF_APPEND)
-                         : ::pwritev(handle->fd.get(), vectors, count, offset);
-        },
-        done);
+  const int error = counted(call.turn, *call.node, reach, [&] {
+    return write_data(*handle, data, in->offset, appends ? Place::at_end : Place::at_offset, done);
   });
   if (error) return error;
   fuse_write_out out{};

@@ -122,8 +122,9 @@ class ShareServer {
   int fallocate(Call& call);
   int lseek(Call& call);
   int copy_file_range(Call& call);
-  int reopen(const Node& node, uint32_t flags, Fd& out) const;
-  int add_open(Call& call, Node& node, uint64_t id, Fd fd);
+  enum class Cache { used, bypassed };
+  int reopen(const Node& node, uint32_t flags, Fd& out, Cache cache = Cache::used) const;
+  int add_open(Call& call, Node& node, uint64_t id, Fd fd, uint32_t flags);
 
   // share_directories.cc
   int opendir(Call& call);

@@ -100,6 +100,22 @@ TEST_F(ShareServerTest, AMebibyteInOneRequest) {
   EXPECT_EQ(guest_->write(made.node(), FuseGuest::handle_of(made), 0, data + "x").error, EINVAL);
 }
 
+TEST_F(ShareServerTest, AFileOpenedPastTheCacheIsTheSameFile) {
+  const std::string data(kMaxData, 'x');
+  Answer made = guest_->create(kTop, "a", 0644, O_RDWR | O_DIRECT);
+  ASSERT_EQ(made.error, 0);
+  const uint64_t node = made.node(), handle = FuseGuest::handle_of(made);
+  EXPECT_EQ(guest_->write(node, handle, 0, data).as<fuse_write_out>().size, kMaxData);
+  EXPECT_EQ(guest_->write(node, handle, 3, "yz").error, 0);
+  EXPECT_EQ(guest_->read(node, handle, 0, kMaxData).text(), "xxxyz" + data.substr(5));
+  EXPECT_EQ(host_text("a"), "xxxyz" + data.substr(5));
+  ASSERT_EQ(guest_->release(node, handle).error, 0);
+  const uint64_t again = guest_->open(node, O_RDONLY | O_DIRECT).as<fuse_open_out>().fh;
+  EXPECT_EQ(guest_->read(node, again, 0, 5).text(), "xxxyz");
+  EXPECT_EQ(guest_->release(node, again).error, 0);
+  EXPECT_EQ(server_->handles(), 0u);
+}
+
 TEST_F(ShareServerTest, LooksUpWhatIsThereAndSaysForHowLong) {
   put("a");
   auto entry = guest_->lookup(kTop, "a").as<fuse_entry_out>();
