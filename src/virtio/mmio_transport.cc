@@ -291,6 +291,7 @@ void MmioTransport::broken(const Error& what) {
 
 void MmioTransport::raise(uint32_t cause) {
   interrupt_status_.fetch_or(cause);
+  std::lock_guard lock(line_);
   wiring_.interrupt();
 }
 

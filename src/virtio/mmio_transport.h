@@ -53,7 +53,7 @@ class MmioTransport final : private DeviceContext {
   struct Wiring {
     const GuestMemory* memory = nullptr;
     Mailbox* device_thread = nullptr;
-    std::function<void()> interrupt = {};            // any thread; one edge of the device's line
+    std::function<void()> interrupt = {};            // one edge of the device's line; any thread, one at a time
     std::function<void(std::string_view)> log = {};  // any thread; one line when the device breaks
   };
 
@@ -95,6 +95,7 @@ class MmioTransport final : private DeviceContext {
   bool active_ = false;   // guarded by mutex_; the device is to be reset
   // Touched from the device thread, which never takes the lock (the vCPU thread that holds it may be waiting for it).
   std::atomic<uint32_t> interrupt_status_ = 0;
+  std::mutex line_;  // of raise(): two pulses at once could be one edge, which comes before the second one's cause
   std::atomic<uint32_t> generation_ = 0;
   std::atomic<bool> needs_reset_ = false;
 };
