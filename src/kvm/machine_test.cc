@@ -82,7 +82,7 @@ class MachineTest : public ::testing::Test {
   void add_disk(std::string format, size_t size, bool read_only) {
     Fd file(::memfd_create("disk", MFD_CLOEXEC));
     ASSERT_EQ(::ftruncate(file.get(), static_cast<off_t>(size)), 0);
-    config.disks.push_back({std::move(format), {give(std::move(file))}, read_only});
+    config.disks.push_back({.format = std::move(format), .fds = {give(std::move(file))}, .read_only = read_only});
   }
   void start(const Bytes& code, std::function<void()> when_ready) {
     auto machine = build(code);
