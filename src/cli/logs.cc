@@ -2,12 +2,12 @@
 #include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include <microsandbox/sandbox.h>
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/line_pattern.h"
 #include "cli/output.h"
 
 namespace msb::cli {
@@ -101,14 +101,18 @@ struct LogsCommand {
     if (!until.empty()) {
       MSB_TRY(query.until_ms, usage(parse_point_in_time(until)));
     }
-    std::optional<std::regex> pattern;
-    try {
-      if (!grep.empty()) pattern.emplace(grep, std::regex::extended);
-    } catch (const std::regex_error& error) {
-      return fail(wrong_usage(cat("--grep '", grep, "': ", error.what())));
+    std::optional<LinePattern> pattern;
+    if (!grep.empty()) {
+      auto compiled = LinePattern::compile(grep);
+      if (!compiled) return fail(wrong_usage(cat("--grep ", compiled.error().message())));
+      pattern = std::move(*compiled);
     }
     MSB_CHECK(Sandbox::logs(name, query, [&](const LogEntry& entry) {
-      if (!pattern || std::regex_search(entry.data, *pattern)) print(entry);
+      if (!pattern) {
+        print(entry);
+      } else if (LogEntry found = entry; !(found.data = pattern->matching_lines(entry.data)).empty()) {
+        print(found);
+      }
       return std::ferror(stdout) == 0;
     }));
     return 0;
@@ -129,7 +133,7 @@ void add_logs(CLI::App& root, Invocation& invocation) {
   add_repeatable(*command, "--source", state->sources,
                  "stdout, stderr, output (both), system, all (these), network (what was refused)")
       ->delimiter(',');
-  command->add_option("--grep", state->grep, "Only entries that match this expression");
+  command->add_option("--grep", state->grep, "Only lines that match this expression (as of grep -E)");
   command->add_flag("--json", state->json, "One JSON object a line");
   on_run(*command, invocation, [state] { return state->run(); });
 }
