@@ -41,6 +41,7 @@ std::string LinePattern::matching_lines(std::string_view text) const {
 
 bool LinePattern::matches(std::string_view line) const {
   regmatch_t range{.rm_so = 0, .rm_eo = static_cast<regoff_t>(line.size())};
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): `range` says how long it is
   return ::regexec(&compiled_->expression, line.data(), 1, &range, REG_STARTEND) == 0;
 }
 

@@ -108,11 +108,9 @@ struct LogsCommand {
       pattern = std::move(*compiled);
     }
     MSB_CHECK(Sandbox::logs(name, query, [&](const LogEntry& entry) {
-      if (!pattern) {
-        print(entry);
-      } else if (LogEntry found = entry; !(found.data = pattern->matching_lines(entry.data)).empty()) {
-        print(found);
-      }
+      LogEntry shown = entry;
+      if (pattern) shown.data = pattern->matching_lines(entry.data);
+      if (!pattern || !shown.data.empty()) print(shown);
       return std::ferror(stdout) == 0;
     }));
     return 0;
